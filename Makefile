@@ -1,0 +1,49 @@
+# pynomaly_store: a PGXS extension.  PG_CONFIG chooses the server.
+#
+#   make, make install, make installcheck    as with any extension
+#   make check, make demo                    everything by one command (README)
+
+EXTENSION  = pynomaly_store
+MODULE_big = $(EXTENSION)
+PGFILEDESC = "pynomaly_store - storage layer of an anomaly-detection platform"
+
+# The control file is the one home of the version.
+VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(EXTENSION).control)
+
+OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c)))
+
+# Until a version is released, its script is the rooms' SQL in this order.
+ROOM_SQL   = src/mongo/mongo.sql src/fdw/fdw.sql
+DATA_built = sql/$(EXTENSION)--$(VERSION).sql
+
+CLIENT_LIBS = libmongoc-1.0
+PG_CPPFLAGS = -Isrc $(shell pkg-config --cflags $(CLIENT_LIBS)) -MMD -MP
+# PostgreSQL 15 leaves PGDLLEXPORT empty, see src/base/compat.h
+PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+	-fvisibility=hidden -DPGDLLEXPORT='__attribute__((visibility("default")))'
+SHLIB_LINK  = $(shell pkg-config --libs $(CLIENT_LIBS))
+
+# Library calls dominate: nothing to inline, so build no bitcode.
+override with_llvm := no
+
+# sql/<room>/<name>.sql -> expected/<room>/<name>.out.  The first need no
+# server beside PostgreSQL; the others run where MONGO_URI names one.
+REGRESS_LOCAL = fdw/options
+REGRESS_MONGO =
+REGRESS       = $(REGRESS_LOCAL) $(if $(MONGO_URI),$(REGRESS_MONGO))
+REGRESS_PREP  = regress-dirs
+
+EXTRA_CLEAN = $(OBJS:.o=.d) build test/results
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+-include $(OBJS:.o=.d)
+
+sql/$(EXTENSION)--$(VERSION).sql: $(ROOM_SQL)
+	{ echo '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
+	  cat $^; } > $@
+
+.PHONY: regress-dirs
+regress-dirs:
+	@mkdir -p results $(addprefix results/,$(sort $(dir $(REGRESS))))

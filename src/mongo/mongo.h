@@ -1,0 +1,305 @@
+/*-------------------------------------------------------------------------
+ *
+ * mongo.h
+ *	  The door of the room that knows the MongoDB driver.
+ *
+ * Outside this room a document is bytes (PnsDocument), and a connection and a
+ * cursor are opaque.  Every function here reports its failures with ereport,
+ * after the driver's call has returned; none of them jumps through the
+ * driver's frames, and all of them can be cancelled wherever they wait.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PNS_MONGO_H
+#define PNS_MONGO_H
+
+#include "base/base.h"
+
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+#include "utils/timestamp.h"
+
+/* A BSON document or array as bytes, its length prefix included. */
+typedef struct PnsDocument
+{
+	const uint8 *data;
+	uint32		size;			/* bytes */
+} PnsDocument;
+
+/* The types of BSON values, by their byte on the wire (bsonspec.org). */
+typedef enum PnsBsonType
+{
+	PNS_BSON_DOUBLE = 0x01,
+	PNS_BSON_STRING = 0x02,
+	PNS_BSON_DOCUMENT = 0x03,
+	PNS_BSON_ARRAY = 0x04,
+	PNS_BSON_BINARY = 0x05,
+	PNS_BSON_UNDEFINED = 0x06,
+	PNS_BSON_OBJECTID = 0x07,
+	PNS_BSON_BOOL = 0x08,
+	PNS_BSON_DATE = 0x09,
+	PNS_BSON_NULL = 0x0a,
+	PNS_BSON_REGEX = 0x0b,
+	PNS_BSON_DBPOINTER = 0x0c,
+	PNS_BSON_CODE = 0x0d,
+	PNS_BSON_SYMBOL = 0x0e,
+	PNS_BSON_CODE_W_SCOPE = 0x0f,
+	PNS_BSON_INT32 = 0x10,
+	PNS_BSON_TIMESTAMP = 0x11,
+	PNS_BSON_INT64 = 0x12,
+	PNS_BSON_DECIMAL128 = 0x13,
+	PNS_BSON_MAXKEY = 0x7f,
+	PNS_BSON_MINKEY = 0xff
+} PnsBsonType;
+
+#define PNS_OBJECTID_SIZE 12
+
+/*
+ * One value inside a document: its type, and the bytes that follow the key on
+ * the wire.  Points into the document, so it lives as long as that does.
+ */
+typedef struct PnsBsonValue
+{
+	PnsBsonType type;
+	const uint8 *data;
+	uint32		size;			/* bytes */
+} PnsBsonValue;
+
+/* ---------- in bson.c: building documents ---------- */
+
+#define PNS_BSON_MAX_DEPTH 100
+
+/* A document that is being built; its memory is palloc'd. */
+typedef struct PnsBsonBuilder
+{
+	StringInfoData buffer;
+	int			depth;
+	int			starts[PNS_BSON_MAX_DEPTH + 1]; /* offset of each open document */
+} PnsBsonBuilder;
+
+extern void pns_bson_begin(PnsBsonBuilder *builder);
+extern PnsDocument pns_bson_end(PnsBsonBuilder *builder);
+
+/*
+ * Each appends one member to the document that was opened last.  Keys inside
+ * an array are the caller's to give ("0", "1", ...; pns_bson_index makes
+ * them).  54000 where nesting or size go beyond what BSON can say.
+ */
+extern void pns_bson_open_document(PnsBsonBuilder *builder, const char *key);
+extern void pns_bson_open_array(PnsBsonBuilder *builder, const char *key);
+extern void pns_bson_close(PnsBsonBuilder *builder);
+extern void pns_bson_append_double(PnsBsonBuilder *builder, const char *key, float8 value);
+extern void pns_bson_append_string(PnsBsonBuilder *builder, const char *key,
+								   const char *value, uint32 size);
+extern void pns_bson_append_cstring(PnsBsonBuilder *builder, const char *key, const char *value);
+extern void pns_bson_append_document(PnsBsonBuilder *builder, const char *key, PnsDocument value);
+extern void pns_bson_append_array(PnsBsonBuilder *builder, const char *key, PnsDocument value);
+extern void pns_bson_append_binary(PnsBsonBuilder *builder, const char *key, uint8 subtype,
+								   const uint8 *value, uint32 size);
+extern void pns_bson_append_objectid(PnsBsonBuilder *builder, const char *key, const uint8 *value);
+extern void pns_bson_append_bool(PnsBsonBuilder *builder, const char *key, bool value);
+extern void pns_bson_append_date(PnsBsonBuilder *builder, const char *key, int64 milliseconds);
+extern void pns_bson_append_null(PnsBsonBuilder *builder, const char *key);
+extern void pns_bson_append_int32(PnsBsonBuilder *builder, const char *key, int32 value);
+extern void pns_bson_append_int64(PnsBsonBuilder *builder, const char *key, int64 value);
+extern void pns_bson_append_value(PnsBsonBuilder *builder, const char *key, PnsBsonValue value);
+
+/* The key of an array's element; points to a static buffer until the next call. */
+extern const char *pns_bson_index(int position);
+
+/* ---------- in bson.c: reading documents ---------- */
+
+/* Walks the members of one document, in order. */
+typedef struct PnsBsonIterator
+{
+	const uint8 *next;			/* the next member's first byte */
+	const uint8 *end;			/* the document's closing zero byte */
+	const char *key;			/* of the current member, zero-terminated */
+	uint32		key_size;		/* bytes, without the zero */
+	PnsBsonValue value;			/* of the current member */
+} PnsBsonIterator;
+
+/* XX001 where the bytes are not a well-formed document. */
+extern void pns_bson_iterate(PnsBsonIterator *iterator, PnsDocument document);
+extern bool pns_bson_next(PnsBsonIterator *iterator);
+extern bool pns_bson_find(PnsDocument document, const char *key, PnsBsonValue *value);
+
+extern PnsDocument pns_bson_value_document(const PnsBsonValue *value);
+extern const char *pns_bson_value_string(const PnsBsonValue *value, uint32 *size);
+extern int64 pns_bson_value_date(const PnsBsonValue *value);
+extern bool pns_bson_value_bool(const PnsBsonValue *value);
+
+/* A number of any of BSON's kinds as float8, false where it is no number. */
+extern bool pns_bson_value_number(const PnsBsonValue *value, float8 *number);
+extern const char *pns_bson_type_name(PnsBsonType type);
+
+/* ---------- in json.c: Extended JSON v2 ---------- */
+
+typedef enum PnsJsonFormat
+{
+	PNS_JSON_RELAXED,
+	PNS_JSON_CANONICAL
+} PnsJsonFormat;
+
+/*
+ * Append a document or a value as Extended JSON in the database's encoding.
+ * False (and the text cut at an unspecified place) where it cannot be said in
+ * JSON text that PostgreSQL accepts: a NUL in a string or key, a string that
+ * is not UTF-8 or that the database's encoding cannot represent.
+ */
+extern bool pns_json_append_document(StringInfo out, PnsDocument document, PnsJsonFormat format);
+extern bool pns_json_append_value(StringInfo out, const PnsBsonValue *value, PnsJsonFormat format);
+
+/* ---------- in decode.c: documents to rows ---------- */
+
+/* A column of a foreign table, as the codec needs to know it. */
+typedef struct PnsColumn
+{
+	AttrNumber	attnum;			/* its slot is values[attnum - 1] */
+	const char *name;			/* for messages */
+	Oid			type;
+	int32		typmod;
+	const char *path;			/* the field's dotted path; NULL with document */
+	bool		document;		/* holds the whole document (json, jsonb) */
+	bool		null_on_mismatch;	/* else an error */
+	PnsJsonFormat json_format;
+} PnsColumn;
+
+typedef struct PnsDecoder PnsDecoder;
+
+/*
+ * Split a dotted path into its keys, "\." being a dot within a key.  42601
+ * (with the path in the message) where a component is empty or a backslash
+ * stands before anything but a dot or a backslash.
+ */
+extern List *pns_mongo_split_path(const char *path);
+
+/* 0A000 where a column's type cannot be read (a pseudo-type, a composite). */
+extern void pns_mongo_check_column_type(Oid type, int32 typmod, bool document,
+										const char *column);
+
+/*
+ * Compile the wanted columns into a tree that is walked once per document.
+ * collection is named in messages.  Lives in the current context.
+ */
+extern PnsDecoder *pns_mongo_decoder_create(const PnsColumn *columns, int ncolumns,
+											const char *collection);
+
+/*
+ * Fill values and nulls of every wanted column from a document; others are
+ * not touched.  Values are made in the current context, and may point into
+ * nothing but it.  22P02/22003/22001-like errors for values that do not fit
+ * name the collection, _id, field, BSON type and column type.
+ */
+extern void pns_mongo_decode(PnsDecoder *decoder, PnsDocument document,
+							 Datum *values, bool *nulls);
+
+/* ---------- in options.c: what makes a connection ---------- */
+
+/*
+ * The options of a server and a user mapping that concern the connection.
+ * Strings are NULL where the option was not given.
+ */
+typedef struct PnsMongoOptions
+{
+	const char *uri;
+	const char *host;			/* "localhost" unless given */
+	int			port;			/* 27017 unless given */
+	const char *username;
+	const char *password;
+	const char *authentication_database;
+	const char *authentication_mechanism;
+	const char *replica_set;
+	const char *read_preference;
+	bool		tls;
+	const char *tls_ca_file;
+	const char *tls_certificate_key_file;
+	const char *tls_certificate_key_password;
+	const char *tls_crl_file;
+	bool		tls_allow_invalid_certificates;
+	bool		tls_allow_invalid_hostnames;
+	int			connect_timeout;	/* milliseconds */
+	const char *application_name;
+} PnsMongoOptions;
+
+/*
+ * Is name an option of the room in this catalog (ForeignServerRelationId or
+ * UserMappingRelationId)?  Aliases of mongo_fdw count.
+ */
+extern bool pns_mongo_is_option(const char *name, Oid catalog);
+
+/* The names, for hints; a List of C strings, without the aliases. */
+extern List *pns_mongo_option_names(Oid catalog);
+
+/*
+ * Check one list of DefElems at DDL time: values parse, the uri parses and is
+ * not contradicted, files are readable and set by whom they may be set.
+ * HV00B-class errors (fdw_invalid_attribute_value) with a hint; 42501 for
+ * files.  Options of other rooms are skipped.
+ */
+extern void pns_mongo_check_options(List *options, Oid catalog);
+
+/* ---------- in connection.c: one client per user mapping ---------- */
+
+typedef struct PnsConnection PnsConnection;
+
+/*
+ * The session's connection to a server for a user, made and tested on first
+ * use.  08001, 28P01/28000 and 0A000 as the errors say.  The pointer is valid
+ * until the end of the transaction; what is in use is not closed before.
+ */
+extern PnsConnection *pns_mongo_get_connection(Oid serverid, Oid userid);
+
+/* ---------- in cursor.c: commands and cursors ---------- */
+
+typedef struct PnsCursor PnsCursor;
+
+/*
+ * Run an aggregation.  pipeline is a BSON array; options may have members of
+ * the aggregate command's own (hint, allowDiskUse, comment, maxTimeMS) and may
+ * be empty.  The command is sent by the first pns_mongo_cursor_next.  The
+ * cursor belongs to the current context; batch_size 0 leaves it to the server.
+ */
+extern PnsCursor *pns_mongo_aggregate(PnsConnection *connection,
+									  const char *database, const char *collection,
+									  PnsDocument pipeline, PnsDocument options,
+									  int batch_size);
+
+/*
+ * The next document, or false at the end.  It is valid until the next call.
+ * Never false after an error: errors of the server and of the network are
+ * raised (SQLSTATE by the server's code, its text in DETAIL, the command in
+ * CONTEXT).
+ */
+extern bool pns_mongo_cursor_next(PnsCursor *cursor, PnsDocument *document);
+
+/* Is the next document at hand without asking the server? */
+extern void pns_mongo_cursor_close(PnsCursor *cursor);
+
+/*
+ * Run one command and return the server's reply, palloc'd in the current
+ * context.  Errors as above.
+ */
+extern PnsDocument pns_mongo_command(PnsConnection *connection, const char *database,
+									 PnsDocument command);
+
+/*
+ * Names that MongoDB refuses: 42602 (invalid_name) with a hint.  what is
+ * "database" or "collection".
+ */
+extern void pns_mongo_check_database_name(const char *name);
+extern void pns_mongo_check_collection_name(const char *name);
+
+/* Once per backend, from _PG_init: settings, and nothing of the driver. */
+extern void pns_mongo_init(void);
+
+/*
+ * The driver's own types stay in this room.
+ */
+#ifndef PNS_MONGO_PRIVATE
+#define mongoc_client_t do_not_use_the_driver_outside_mongo
+#define mongoc_cursor_t do_not_use_the_driver_outside_mongo
+#define bson_t do_not_use_the_driver_outside_mongo
+#endif
+
+#endif							/* PNS_MONGO_H */
