@@ -1,0 +1,1 @@
+"""Servers that the tests, the demo and the benchmarks run against."""
