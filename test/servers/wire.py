@@ -112,7 +112,15 @@ def reply_bytes(request, document):
 
 
 def reset(sock):
-    """Close a connection so that the peer sees a reset, not an orderly end."""
+    """Close a connection so that the peer sees a reset, not an orderly end.
+
+    The shutdown sends nothing; it wakes a thread that reads from the socket,
+    without which the close would wait for that thread.
+    """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                     struct.pack("ii", 1, 0))
+    try:
+        sock.shutdown(socket.SHUT_RD)
+    except OSError:
+        pass                        # the peer has ended it already
     sock.close()
