@@ -44,7 +44,8 @@ typedef enum PnsWaitResult
 {
 	PNS_WAIT_READY,				/* at least one socket is ready */
 	PNS_WAIT_TIMEOUT,			/* the deadline has passed */
-	PNS_WAIT_INTERRUPTED		/* a cancel or a termination is pending */
+	PNS_WAIT_INTERRUPTED,		/* a cancel or a termination is pending */
+	PNS_WAIT_FAILED				/* could not wait: no descriptors or memory */
 } PnsWaitResult;
 
 /* One socket to wait for; ready is filled in by pns_base_wait. */
@@ -57,6 +58,8 @@ typedef struct PnsWaitSocket
 
 extern PnsWaitResult pns_base_wait(PnsWaitSocket *sockets, int nsockets,
 								   int64 timeout_ms);
+extern PnsWaitResult pns_base_wait_deaf(PnsWaitSocket *sockets, int nsockets,
+										int64 timeout_ms);
 extern bool pns_base_interrupt_pending(void);
 
 #endif							/* PNS_BASE_H */

@@ -20,4 +20,16 @@
  * line.
  */
 
+/*
+ * Since PostgreSQL 17 a wait event set belongs to a resource owner, before to
+ * a memory context.  Ours live for one call, so they need none and the current
+ * one.
+ */
+#if PG_VERSION_NUM >= 170000
+#define PnsCreateWaitEventSet(nevents) CreateWaitEventSet(NULL, (nevents))
+#else
+#define PnsCreateWaitEventSet(nevents) \
+	CreateWaitEventSet(CurrentMemoryContext, (nevents))
+#endif
+
 #endif							/* PNS_BASE_COMPAT_H */

@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 
+#include "access/attnum.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
