@@ -32,4 +32,52 @@
 	CreateWaitEventSet(CurrentMemoryContext, (nevents))
 #endif
 
+/* EXPLAIN's interface, which 18 has split. */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#else
+#include "commands/explain.h"
+#endif
+
+/* vacuum_delay_point asks since 18 whether it is for ANALYZE. */
+#if PG_VERSION_NUM >= 180000
+#define pns_analyze_delay_point() vacuum_delay_point(true)
+#else
+#define pns_analyze_delay_point() vacuum_delay_point()
+#endif
+
+/* create_foreignscan_path for a base relation, its arguments by version. */
+#if PG_VERSION_NUM >= 180000
+#define pns_create_foreignscan_path(root, rel, rows, startup, total, outer) \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, outer, NULL, NIL, NIL)
+#elif PG_VERSION_NUM >= 170000
+#define pns_create_foreignscan_path(root, rel, rows, startup, total, outer) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL, NIL)
+#else
+#define pns_create_foreignscan_path(root, rel, rows, startup, total, outer) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL)
+#endif
+
+/* The user as whom a table's permissions are checked, or InvalidOid. */
+#if PG_VERSION_NUM >= 160000
+#define pns_checked_user(root, rel) ((rel)->userid)
+#define pns_scan_checked_user(node) \
+	(((ForeignScan *) (node)->ss.ps.plan)->checkAsUser)
+#else
+#define pns_checked_user(root, rel) \
+	(planner_rt_fetch((rel)->relid, (root))->checkAsUser)
+#define pns_scan_checked_user(node) \
+	(exec_rt_fetch(((Scan *) (node)->ss.ps.plan)->scanrelid, \
+				   (node)->ss.ps.state)->checkAsUser)
+#endif
+
+/* Does a collation order strings by their bytes? */
+#if PG_VERSION_NUM >= 180000
+#define pns_collation_is_c(collation) \
+	(pg_newlocale_from_collation(collation)->collate_is_c)
+#else
+#define pns_collation_is_c(collation) lc_collate_is_c(collation)
+#endif
+
 #endif							/* PNS_BASE_COMPAT_H */

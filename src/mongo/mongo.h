@@ -195,6 +195,11 @@ extern PnsDecoder *pns_mongo_decoder_create(const PnsColumn *columns, int ncolum
 extern void pns_mongo_decode(PnsDecoder *decoder, PnsDocument document,
 							 Datum *values, bool *nulls);
 
+/* ---------- in objectid.c: the type pynomaly.objectid ---------- */
+
+/* The type's OID, or InvalidOid where the extension is being created. */
+extern Oid	pns_mongo_objectid_type(void);
+
 /* ---------- in options.c: what makes a connection ---------- */
 
 /*
@@ -274,7 +279,7 @@ extern PnsCursor *pns_mongo_aggregate(PnsConnection *connection,
  */
 extern bool pns_mongo_cursor_next(PnsCursor *cursor, PnsDocument *document);
 
-/* Is the next document at hand without asking the server? */
+/* Close a cursor early, here and on the server. */
 extern void pns_mongo_cursor_close(PnsCursor *cursor);
 
 /*
@@ -283,6 +288,13 @@ extern void pns_mongo_cursor_close(PnsCursor *cursor);
  */
 extern PnsDocument pns_mongo_command(PnsConnection *connection, const char *database,
 									 PnsDocument command);
+
+/*
+ * Run a command that answers with a cursor (listCollections, listIndexes).
+ * Otherwise as pns_mongo_aggregate.
+ */
+extern PnsCursor *pns_mongo_command_cursor(PnsConnection *connection, const char *database,
+										   PnsDocument command);
 
 /*
  * Names that MongoDB refuses: 42602 (invalid_name) with a hint.  what is

@@ -1,0 +1,638 @@
+/*-------------------------------------------------------------------------
+ *
+ * filter.c
+ *	  Compiled conditions, with the values of their operands, as a $match.
+ *
+ * Only the forms that MongoDB's indexes serve are used: comparison operators
+ * on a path, $in, $type, $or and $and.
+ *
+ * MongoDB's comparison of a path with an array tries the elements, and steps
+ * into the elements of an array in mid-path; a column does neither.  An exact
+ * condition therefore also demands that no array is met on the way (guard).
+ * A superset need not: what it lets in is looked at again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
+
+#include "fdw/private.h"
+
+/* Where the values of the operands come from. */
+typedef struct FilterContext
+{
+	PnsOperandValue operand_value;
+	void	   *state;
+} FilterContext;
+
+static PnsFilter make_filter(const PnsQual *qual, FilterContext *context);
+static PnsFilter make_and(List *quals, FilterContext *context);
+static PnsFilter make_or(List *quals, FilterContext *context);
+static const PnsQual *with_bound(const PnsQual *qual, List *quals, FilterContext *context);
+static PnsFilter make_compare(const PnsQual *qual, FilterContext *context);
+static PnsFilter make_in(const PnsQual *qual, FilterContext *context);
+static PnsFilter make_equal(const PnsQual *qual, const Datum *values, int nvalues);
+static PnsFilter make_unequal(const PnsQual *qual, const Datum *values, int nvalues);
+static PnsFilter make_null(const PnsTableColumn *column);
+static PnsFilter make_not_null(const PnsTableColumn *column);
+static PnsFilter make_bool(const PnsQual *qual);
+static PnsFilter make_placeholder(const PnsQual *qual);
+static PnsFilter points_filter(const char *path, List *scalars);
+static PnsFilter join_filters(const char *operator, List *filters);
+static PnsFilter with_guard(const PnsQual *qual, PnsFilter filter);
+static PnsFilter finish(PnsBsonBuilder *builder);
+static List *path_prefixes(const char *path);
+static void append_types(PnsBsonBuilder *builder, const char *const *types);
+
+static const char *const array_type[] = {"array", NULL};
+
+/* Every type of BSON but null and undefined. */
+static const char *const value_types[] = {
+	"double", "string", "object", "array", "binData", "objectId", "bool",
+	"date", "regex", "dbPointer", "javascript", "symbol",
+	"javascriptWithScope", "int", "timestamp", "long", "decimal", "minKey",
+	"maxKey", NULL
+};
+
+static const char *const operator_names[] = {
+	[PNS_LT] = "$lt",
+	[PNS_LE] = "$lte",
+	[PNS_EQ] = "$eq",
+	[PNS_GE] = "$gte",
+	[PNS_GT] = "$gt",
+	[PNS_NE] = "$ne",
+};
+
+/*
+ * pns_fdw_make_filter makes one filter of a list of conditions that all have
+ * to be true.  Allocates in the current context.
+ */
+PnsFilter
+pns_fdw_make_filter(List *quals, PnsOperandValue operand_value, void *state)
+{
+	FilterContext context = {operand_value, state};
+
+	return make_and(quals, &context);
+}
+
+/*
+ * pns_fdw_null_test_ships tells whether IS [NOT] NULL of a column can be
+ * shipped.  IS NULL can where some values certainly fit the column: all the
+ * others have to be looked at here.
+ */
+bool
+pns_fdw_null_test_ships(const PnsTableColumn *column, bool is_null)
+{
+	const PnsValueRules *rules = pns_fdw_value_rules(pns_fdw_value_class(column));
+
+	if (!is_null)
+		return true;
+	return column->codec.type == column->base_type &&
+		rules->certain != NULL && rules->certain(column, NULL);
+}
+
+/*
+ * make_filter makes the filter of one condition.
+ */
+static PnsFilter
+make_filter(const PnsQual *qual, FilterContext *context)
+{
+	check_stack_depth();
+
+	switch (qual->kind)
+	{
+		case PNS_QUAL_AND:
+			return make_and(qual->args, context);
+		case PNS_QUAL_OR:
+			return make_or(qual->args, context);
+		case PNS_QUAL_COMPARE:
+			return make_compare(qual, context);
+		case PNS_QUAL_IN:
+		case PNS_QUAL_NOT_IN:
+			return make_in(qual, context);
+		case PNS_QUAL_NULL:
+			return make_null(qual->column);
+		case PNS_QUAL_NOT_NULL:
+			return make_not_null(qual->column);
+		case PNS_QUAL_BOOL:
+			return make_bool(qual);
+		case PNS_QUAL_CONST:
+			return qual->truth ? pns_filter_all() : pns_filter_none();
+	}
+	return pns_filter_all();
+}
+
+/*
+ * make_and makes the filter that demands all of quals.
+ */
+static PnsFilter
+make_and(List *quals, FilterContext *context)
+{
+	List	   *filters = NIL;
+	ListCell   *lc;
+
+	foreach(lc, quals)
+	{
+		PnsFilter  *filter = palloc(sizeof(PnsFilter));
+
+		*filter = make_filter(with_bound((PnsQual *) lfirst(lc), quals, context), context);
+		if (filter->kind == PNS_FILTER_NONE)
+			return *filter;
+		if (filter->kind == PNS_FILTER_SOME)
+			filters = lappend(filters, filter);
+	}
+
+	return filters != NIL ? join_filters("$and", filters) : pns_filter_all();
+}
+
+/*
+ * with_bound marks a lower bound of a column that has an upper bound among
+ * quals, as in BETWEEN.  NaN is above all numbers to PostgreSQL and must be
+ * let in by a lower bound on its own, which would cost it the index.
+ */
+static const PnsQual *
+with_bound(const PnsQual *qual, List *quals, FilterContext *context)
+{
+	ListCell   *lc;
+
+	if (qual->kind != PNS_QUAL_COMPARE || (qual->op != PNS_GT && qual->op != PNS_GE))
+		return qual;
+
+	foreach(lc, quals)
+	{
+		PnsQual    *other = (PnsQual *) lfirst(lc);
+		PnsQual    *bounded;
+		Datum		value;
+		bool		isnull;
+
+		if (other->kind != PNS_QUAL_COMPARE || other->column != qual->column ||
+			(other->op != PNS_LT && other->op != PNS_LE && other->op != PNS_EQ))
+			continue;
+		if (!context->operand_value(context->state, other->operand, &value, &isnull) ||
+			isnull || pns_fdw_value_is_nan(other, value))
+			continue;
+		bounded = memcpy(palloc(sizeof(PnsQual)), qual, sizeof(PnsQual));
+		bounded->bounded = true;
+		return bounded;
+	}
+	return qual;
+}
+
+/*
+ * make_or makes the filter that demands one of quals.
+ */
+static PnsFilter
+make_or(List *quals, FilterContext *context)
+{
+	PnsFilter	result = pns_filter_none();
+	List	   *filters = NIL;
+	ListCell   *lc;
+
+	foreach(lc, quals)
+	{
+		PnsFilter  *filter = palloc(sizeof(PnsFilter));
+
+		*filter = make_filter((PnsQual *) lfirst(lc), context);
+		if (filter->kind == PNS_FILTER_ALL)
+			return *filter;
+		if (filter->kind == PNS_FILTER_SOME)
+			filters = lappend(filters, filter);
+	}
+
+	if (filters != NIL)
+		result = join_filters("$or", filters);
+	return result;
+}
+
+/*
+ * make_compare makes the filter of a comparison.  With a NULL it is never
+ * true.
+ */
+static PnsFilter
+make_compare(const PnsQual *qual, FilterContext *context)
+{
+	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
+	PnsFilter	filter;
+	Datum		value;
+	bool		isnull;
+
+	if (!context->operand_value(context->state, qual->operand, &value, &isnull))
+		return make_placeholder(qual);
+	if (isnull)
+		return pns_filter_none();
+
+	if (qual->op == PNS_EQ)
+		return make_equal(qual, &value, 1);
+	if (qual->op == PNS_NE)
+		return make_unequal(qual, &value, 1);
+
+	filter = rules->range(qual, qual->op, value);
+	if (rules->other_type != NULL)
+	{
+		const char *const types[] = {rules->other_type, NULL};
+
+		filter = pns_filter_or(filter, pns_filter_type(qual->column->native, types));
+	}
+	return with_guard(qual, filter);
+}
+
+/*
+ * make_in makes the filter of = ANY and <> ALL, whose rules about NULLs and
+ * empty arrays differ: nothing equals any element of an empty array, and
+ * everything, NULL too, differs from all of them.
+ */
+static PnsFilter
+make_in(const PnsQual *qual, FilterContext *context)
+{
+	ArrayType  *array;
+	Datum		value;
+	Datum	   *values;
+	bool	   *nulls;
+	bool		isnull;
+	int16		length;
+	bool		by_value;
+	char		alignment;
+	int			nvalues;
+	int			nnonnull = 0;
+
+	if (!context->operand_value(context->state, qual->operand, &value, &isnull))
+		return make_placeholder(qual);
+	if (isnull)
+		return pns_filter_none();
+
+	array = DatumGetArrayTypeP(value);
+	get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &alignment);
+	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, alignment,
+					  &values, &nulls, &nvalues);
+	for (int i = 0; i < nvalues; i++)
+	{
+		if (!nulls[i])
+			values[nnonnull++] = values[i];
+	}
+
+	if (qual->kind == PNS_QUAL_IN)
+		return make_equal(qual, values, nnonnull);
+	if (nvalues == 0)
+		return pns_filter_all();
+	if (nnonnull < nvalues)
+		return pns_filter_none();
+	return make_unequal(qual, values, nnonnull);
+}
+
+/*
+ * make_equal makes the filter for values equal to one of values.
+ */
+static PnsFilter
+make_equal(const PnsQual *qual, const Datum *values, int nvalues)
+{
+	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
+	const char *path = qual->column->native;
+	List	   *points = NIL;
+	List	   *filters = NIL;
+	PnsFilter  *filter;
+
+	if (nvalues == 0)
+		return pns_filter_none();
+
+	for (int i = 0; i < nvalues; i++)
+	{
+		if (rules->points != NULL && rules->points(qual, values[i], &points))
+			continue;
+		filter = palloc(sizeof(PnsFilter));
+		*filter = rules->range(qual, PNS_EQ, values[i]);
+		if (filter->kind == PNS_FILTER_ALL)
+			return *filter;
+		if (filter->kind == PNS_FILTER_SOME)
+			filters = lappend(filters, filter);
+	}
+
+	if (points != NIL)
+	{
+		filter = palloc(sizeof(PnsFilter));
+		*filter = points_filter(path, points);
+		filters = lcons(filter, filters);
+	}
+	if (rules->other_type != NULL)
+	{
+		const char *const types[] = {rules->other_type, NULL};
+
+		filter = palloc(sizeof(PnsFilter));
+		*filter = pns_filter_type(path, types);
+		filters = lappend(filters, filter);
+	}
+
+	if (filters == NIL)
+		return pns_filter_none();
+	return with_guard(qual, join_filters("$or", filters));
+}
+
+/*
+ * make_unequal makes the filter for values of a fitting type that are equal
+ * to none of values.  What equals by a range only is not excluded here.
+ */
+static PnsFilter
+make_unequal(const PnsQual *qual, const Datum *values, int nvalues)
+{
+	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
+	PnsBsonBuilder builder;
+	List	   *points = NIL;
+
+	for (int i = 0; i < nvalues && rules->points != NULL; i++)
+		(void) rules->points(qual, values[i], &points);
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, qual->column->native);
+	append_types(&builder, rules->types);
+	if (points != NIL)
+	{
+		pns_bson_open_array(&builder, "$nin");
+		for (int i = 0; i < list_length(points); i++)
+			pns_bson_append_scalar(&builder, pns_bson_index(i),
+								   *(PnsScalar *) list_nth(points, i));
+		pns_bson_close(&builder);
+	}
+	pns_bson_close(&builder);
+	return with_guard(qual, finish(&builder));
+}
+
+/*
+ * make_null makes the filter for everything but the values that certainly
+ * fit the column, which are the ones that are certainly not NULL.  An array on
+ * the way makes a NULL, whatever is in it.
+ */
+static PnsFilter
+make_null(const PnsTableColumn *column)
+{
+	const PnsValueRules *rules = pns_fdw_value_rules(pns_fdw_value_class(column));
+	PnsBsonBuilder builder;
+	PnsFilter	filter;
+	ListCell   *lc;
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, column->native);
+	pns_bson_open_document(&builder, "$not");
+	(void) rules->certain(column, &builder);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	filter = finish(&builder);
+
+	foreach(lc, path_prefixes(column->native))
+		filter = pns_filter_or(filter, pns_filter_type((char *) lfirst(lc), array_type));
+	return filter;
+}
+
+/*
+ * make_not_null makes the filter for values that may be other than NULL; where
+ * a value that does not fit is an error, it must be seen here.
+ */
+static PnsFilter
+make_not_null(const PnsTableColumn *column)
+{
+	const PnsValueRules *rules = pns_fdw_value_rules(pns_fdw_value_class(column));
+
+	if (!column->codec.null_on_mismatch || rules->types[0] == NULL)
+		return pns_filter_type(column->native, value_types);
+	return pns_filter_type(column->native, rules->types);
+}
+
+/*
+ * make_bool makes the filter for a boolean column that is true, or false.
+ */
+static PnsFilter
+make_bool(const PnsQual *qual)
+{
+	PnsScalar	scalar = {.type = PNS_BSON_BOOL, .integer = qual->truth};
+
+	return with_guard(qual, pns_filter_compare(qual->column->native, PNS_EQ, scalar));
+}
+
+/*
+ * make_placeholder shows a comparison whose operand has no value yet.
+ */
+static PnsFilter
+make_placeholder(const PnsQual *qual)
+{
+	const char *operator = qual->kind == PNS_QUAL_IN ? "$in" :
+		qual->kind == PNS_QUAL_NOT_IN ? "$nin" : operator_names[qual->op];
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, qual->column->native);
+	pns_bson_open_document(&builder, operator);
+	pns_bson_append_int32(&builder, "$param",
+						  IsA(qual->operand, Param) ?
+						  ((Param *) qual->operand)->paramid + 1 : 0);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	return with_guard(qual, finish(&builder));
+}
+
+/*
+ * with_guard adds, to an exact condition, that the path meets no array.  _id
+ * itself never is one.
+ */
+static PnsFilter
+with_guard(const PnsQual *qual, PnsFilter filter)
+{
+	List	   *filters;
+	ListCell   *lc;
+
+	if (!qual->exact || filter.kind != PNS_FILTER_SOME ||
+		strcmp(qual->column->native, "_id") == 0)
+		return filter;
+
+	filters = list_make1(memcpy(palloc(sizeof(PnsFilter)), &filter, sizeof(PnsFilter)));
+	foreach(lc, path_prefixes(qual->column->native))
+	{
+		PnsFilter  *guard = palloc(sizeof(PnsFilter));
+		PnsBsonBuilder builder;
+
+		pns_bson_begin(&builder);
+		pns_bson_open_document(&builder, (char *) lfirst(lc));
+		pns_bson_open_document(&builder, "$not");
+		append_types(&builder, array_type);
+		pns_bson_close(&builder);
+		pns_bson_close(&builder);
+		*guard = finish(&builder);
+		filters = lappend(filters, guard);
+	}
+	return join_filters("$and", filters);
+}
+
+/*
+ * path_prefixes lists a path and the paths above it, the longest first.
+ */
+static List *
+path_prefixes(const char *path)
+{
+	List	   *prefixes = NIL;
+	char	   *prefix = pstrdup(path);
+	char	   *dot;
+
+	for (;;)
+	{
+		prefixes = lappend(prefixes, pstrdup(prefix));
+		dot = strrchr(prefix, '.');
+		if (dot == NULL)
+			return prefixes;
+		*dot = '\0';
+	}
+}
+
+/*
+ * pns_filter_all is the filter that lets everything through.
+ */
+PnsFilter
+pns_filter_all(void)
+{
+	PnsFilter	filter = {.kind = PNS_FILTER_ALL};
+
+	return filter;
+}
+
+/*
+ * pns_filter_none is the filter that lets nothing through.
+ */
+PnsFilter
+pns_filter_none(void)
+{
+	PnsFilter	filter = {.kind = PNS_FILTER_NONE};
+
+	return filter;
+}
+
+/*
+ * pns_filter_or joins two filters.
+ */
+PnsFilter
+pns_filter_or(PnsFilter left, PnsFilter right)
+{
+	if (left.kind == PNS_FILTER_ALL || right.kind == PNS_FILTER_NONE)
+		return left;
+	if (right.kind == PNS_FILTER_ALL || left.kind == PNS_FILTER_NONE)
+		return right;
+	return join_filters("$or", list_make2(&left, &right));
+}
+
+/*
+ * pns_filter_compare makes { path: { $op: scalar } }.
+ */
+PnsFilter
+pns_filter_compare(const char *path, PnsCompareOp op, PnsScalar scalar)
+{
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, path);
+	pns_bson_append_scalar(&builder, operator_names[op], scalar);
+	pns_bson_close(&builder);
+	return finish(&builder);
+}
+
+/*
+ * pns_filter_between makes { path: { $gte: low, $lte: high } }.
+ */
+PnsFilter
+pns_filter_between(const char *path, PnsScalar low, PnsScalar high)
+{
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, path);
+	pns_bson_append_scalar(&builder, "$gte", low);
+	pns_bson_append_scalar(&builder, "$lte", high);
+	pns_bson_close(&builder);
+	return finish(&builder);
+}
+
+/*
+ * pns_filter_type makes { path: { $type: [types] } }.
+ */
+PnsFilter
+pns_filter_type(const char *path, const char *const *types)
+{
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, path);
+	append_types(&builder, types);
+	pns_bson_close(&builder);
+	return finish(&builder);
+}
+
+/*
+ * points_filter makes { path: { $eq: scalar } }, or $in for several.
+ */
+static PnsFilter
+points_filter(const char *path, List *scalars)
+{
+	PnsBsonBuilder builder;
+
+	if (list_length(scalars) == 1)
+		return pns_filter_compare(path, PNS_EQ, *(PnsScalar *) linitial(scalars));
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, path);
+	pns_bson_open_array(&builder, "$in");
+	for (int i = 0; i < list_length(scalars); i++)
+		pns_bson_append_scalar(&builder, pns_bson_index(i),
+							   *(PnsScalar *) list_nth(scalars, i));
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	return finish(&builder);
+}
+
+/*
+ * join_filters makes { operator: [filters] } of filters (PnsFilter, not empty,
+ * each of the kind SOME); one alone stays as it is.
+ */
+static PnsFilter
+join_filters(const char *operator, List *filters)
+{
+	PnsBsonBuilder builder;
+
+	if (list_length(filters) == 1)
+		return *(PnsFilter *) linitial(filters);
+
+	pns_bson_begin(&builder);
+	pns_bson_open_array(&builder, operator);
+	for (int i = 0; i < list_length(filters); i++)
+		pns_bson_append_document(&builder, pns_bson_index(i),
+								 ((PnsFilter *) list_nth(filters, i))->document);
+	pns_bson_close(&builder);
+	return finish(&builder);
+}
+
+/*
+ * finish closes a filter's document.
+ */
+static PnsFilter
+finish(PnsBsonBuilder *builder)
+{
+	PnsFilter	filter = {.kind = PNS_FILTER_SOME};
+
+	filter.document = pns_bson_end(builder);
+	return filter;
+}
+
+/*
+ * append_types appends $type with one type or several.
+ */
+static void
+append_types(PnsBsonBuilder *builder, const char *const *types)
+{
+	if (types[1] == NULL)
+	{
+		pns_bson_append_cstring(builder, "$type", types[0]);
+		return;
+	}
+
+	pns_bson_open_array(builder, "$type");
+	for (int i = 0; types[i] != NULL; i++)
+		pns_bson_append_cstring(builder, pns_bson_index(i), types[i]);
+	pns_bson_close(builder);
+}

@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * handler.c
+ *	  The wrapper's table of callbacks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "fdw/private.h"
+
+PG_FUNCTION_INFO_V1(pns_fdw_handler);
+PGDLLEXPORT Datum pns_fdw_handler(PG_FUNCTION_ARGS);
+
+/*
+ * pns_fdw_handler returns the callbacks.
+ */
+Datum
+pns_fdw_handler(PG_FUNCTION_ARGS)
+{
+	FdwRoutine *routine = makeNode(FdwRoutine);
+
+	/* planning and scanning */
+	routine->GetForeignRelSize = pnsGetForeignRelSize;
+	routine->GetForeignPaths = pnsGetForeignPaths;
+	routine->GetForeignPlan = pnsGetForeignPlan;
+	routine->BeginForeignScan = pnsBeginForeignScan;
+	routine->IterateForeignScan = pnsIterateForeignScan;
+	routine->ReScanForeignScan = pnsReScanForeignScan;
+	routine->EndForeignScan = pnsEndForeignScan;
+	routine->ExplainForeignScan = pnsExplainForeignScan;
+
+	/* statistics */
+	routine->AnalyzeForeignTable = pnsAnalyzeForeignTable;
+
+	/* definitions */
+	routine->ImportForeignSchema = pnsImportForeignSchema;
+
+	PG_RETURN_POINTER(routine);
+}

@@ -1,0 +1,403 @@
+/*-------------------------------------------------------------------------
+ *
+ * options.c
+ *	  Options of servers, user mappings, foreign tables and columns.
+ *
+ * What concerns the connection is the business of mongo/; the rest is in the
+ * table below.  Values are checked when they are set, so that a query does
+ * not fail for a spelling mistake made long ago.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/reloptions.h"
+#include "access/table.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "fmgr.h"
+#include "foreign/foreign.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "fdw/private.h"
+
+/* The database that MongoDB's own shell uses where none is named. */
+#define DEFAULT_DATABASE "test"
+
+/* Checks one option's value; raises what is wrong with it. */
+typedef void (*OptionCheck) (DefElem *def);
+
+typedef struct TableOption
+{
+	const char *name;
+	Oid			catalog;
+	OptionCheck check;
+} TableOption;
+
+static void check_boolean(DefElem *def);
+static void check_choice(DefElem *def, const char *first, const char *second);
+static void check_collection(DefElem *def);
+static void check_database(DefElem *def);
+static void check_fetch_size(DefElem *def);
+static void check_field(DefElem *def);
+static void check_json_format(DefElem *def);
+static void check_on_mismatch(DefElem *def);
+static void report_unknown_option(DefElem *def, Oid catalog);
+static void read_table_options(PnsTable *table, List *options, bool *null_on_mismatch,
+							   PnsJsonFormat *json_format);
+static void read_column(PnsTableColumn *column, Oid relid, Form_pg_attribute attribute,
+						bool null_on_mismatch, PnsJsonFormat json_format);
+static void set_native_path(PnsTableColumn *column);
+
+/*
+ * The wrapper's own options.  The three pushdown switches are mongo_fdw's;
+ * they say what may be shipped beyond conditions.
+ */
+static const TableOption table_options[] = {
+	{"database", ForeignServerRelationId, check_database},
+	{"enable_aggregate_pushdown", ForeignServerRelationId, check_boolean},
+	{"enable_join_pushdown", ForeignServerRelationId, check_boolean},
+	{"enable_order_by_pushdown", ForeignServerRelationId, check_boolean},
+	{"fetch_size", ForeignServerRelationId, check_fetch_size},
+	{"json_format", ForeignServerRelationId, check_json_format},
+	{"on_mismatch", ForeignServerRelationId, check_on_mismatch},
+	{"use_remote_estimate", ForeignServerRelationId, check_boolean},
+
+	{"collection", ForeignTableRelationId, check_collection},
+	{"database", ForeignTableRelationId, check_database},
+	{"enable_aggregate_pushdown", ForeignTableRelationId, check_boolean},
+	{"enable_join_pushdown", ForeignTableRelationId, check_boolean},
+	{"enable_order_by_pushdown", ForeignTableRelationId, check_boolean},
+	{"fetch_size", ForeignTableRelationId, check_fetch_size},
+	{"json_format", ForeignTableRelationId, check_json_format},
+	{"on_mismatch", ForeignTableRelationId, check_on_mismatch},
+	{"use_remote_estimate", ForeignTableRelationId, check_boolean},
+
+	{"document", AttributeRelationId, check_boolean},
+	{"field", AttributeRelationId, check_field},
+	{"on_mismatch", AttributeRelationId, check_on_mismatch},
+};
+
+PG_FUNCTION_INFO_V1(pns_fdw_validator);
+PGDLLEXPORT Datum pns_fdw_validator(PG_FUNCTION_ARGS);
+
+/*
+ * pns_fdw_validator checks the options given to an object of one catalog.
+ *
+ * Errors: HV00D for an option that the catalog does not have, 22023 and the
+ * like for a value that is wrong; the connection's options raise what
+ * pns_mongo_check_options says.
+ */
+Datum
+pns_fdw_validator(PG_FUNCTION_ARGS)
+{
+	List	   *options = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid			catalog = PG_GETARG_OID(1);
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *def = (DefElem *) lfirst(lc);
+		bool		known = pns_mongo_is_option(def->defname, catalog);
+
+		for (int i = 0; i < lengthof(table_options); i++)
+		{
+			if (table_options[i].catalog == catalog &&
+				strcmp(table_options[i].name, def->defname) == 0)
+			{
+				known = true;
+				table_options[i].check(def);
+			}
+		}
+
+		if (!known)
+			report_unknown_option(def, catalog);
+	}
+
+	pns_mongo_check_options(options, catalog);
+
+	PG_RETURN_VOID();
+}
+
+/*
+ * pns_fdw_get_table reads the definition of a foreign table: its options,
+ * those of its server, and how each column is read.  Allocates in the current
+ * context.
+ */
+PnsTable *
+pns_fdw_get_table(Oid relid)
+{
+	PnsTable   *table = palloc0(sizeof(PnsTable));
+	ForeignTable *foreign_table = GetForeignTable(relid);
+	ForeignServer *server = GetForeignServer(foreign_table->serverid);
+	bool		null_on_mismatch = false;
+	PnsJsonFormat json_format = PNS_JSON_RELAXED;
+	Relation	relation;
+	TupleDesc	tupdesc;
+
+	table->relid = relid;
+	table->serverid = server->serverid;
+	table->database = pstrdup(DEFAULT_DATABASE);
+	table->collection = get_rel_name(relid);
+
+	/* what the table says comes last, so that it wins */
+	read_table_options(table, server->options, &null_on_mismatch, &json_format);
+	read_table_options(table, foreign_table->options, &null_on_mismatch, &json_format);
+
+	relation = table_open(relid, NoLock);
+	tupdesc = RelationGetDescr(relation);
+	table->ncolumns = tupdesc->natts;
+	table->columns = palloc0(sizeof(PnsTableColumn) * Max(tupdesc->natts, 1));
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+
+		if (!attribute->attisdropped)
+			read_column(&table->columns[i], relid, attribute,
+						null_on_mismatch, json_format);
+	}
+	table_close(relation, NoLock);
+
+	return table;
+}
+
+/*
+ * pns_fdw_table_label names a table's collection for messages and EXPLAIN.
+ */
+char *
+pns_fdw_table_label(const PnsTable *table)
+{
+	return psprintf("%s.%s", table->database, table->collection);
+}
+
+/*
+ * read_table_options takes over the options of a server or a table; those
+ * that concern the connection are left to mongo/.
+ */
+static void
+read_table_options(PnsTable *table, List *options, bool *null_on_mismatch,
+				   PnsJsonFormat *json_format)
+{
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *def = (DefElem *) lfirst(lc);
+
+		if (strcmp(def->defname, "database") == 0)
+			table->database = defGetString(def);
+		else if (strcmp(def->defname, "collection") == 0)
+			table->collection = defGetString(def);
+		else if (strcmp(def->defname, "use_remote_estimate") == 0)
+			table->use_remote_estimate = defGetBoolean(def);
+		else if (strcmp(def->defname, "fetch_size") == 0)
+			(void) parse_int(defGetString(def), &table->fetch_size, 0, NULL);
+		else if (strcmp(def->defname, "on_mismatch") == 0)
+			*null_on_mismatch = strcmp(defGetString(def), "null") == 0;
+		else if (strcmp(def->defname, "json_format") == 0)
+			*json_format = strcmp(defGetString(def), "canonical") == 0 ?
+				PNS_JSON_CANONICAL : PNS_JSON_RELAXED;
+	}
+}
+
+/*
+ * read_column works out how one column is read.
+ *
+ * Errors: 0A000 for a type that no document can give.
+ */
+static void
+read_column(PnsTableColumn *column, Oid relid, Form_pg_attribute attribute,
+			bool null_on_mismatch, PnsJsonFormat json_format)
+{
+	PnsColumn  *codec = &column->codec;
+	ListCell   *lc;
+
+	codec->attnum = attribute->attnum;
+	codec->name = pstrdup(NameStr(attribute->attname));
+	codec->type = attribute->atttypid;
+	codec->typmod = attribute->atttypmod;
+	codec->path = codec->name;
+	codec->document = strcmp(codec->name, "__doc") == 0;
+	codec->null_on_mismatch = null_on_mismatch;
+	codec->json_format = json_format;
+
+	foreach(lc, GetForeignColumnOptions(relid, attribute->attnum))
+	{
+		DefElem    *def = (DefElem *) lfirst(lc);
+
+		if (strcmp(def->defname, "field") == 0)
+		{
+			codec->path = defGetString(def);
+			codec->document = false;
+		}
+		else if (strcmp(def->defname, "document") == 0)
+			codec->document = defGetBoolean(def);
+		else if (strcmp(def->defname, "on_mismatch") == 0)
+			codec->null_on_mismatch = strcmp(defGetString(def), "null") == 0;
+	}
+
+	pns_mongo_check_column_type(codec->type, codec->typmod, codec->document,
+								codec->name);
+	column->base_typmod = codec->typmod;
+	column->base_type = getBaseTypeAndTypmod(codec->type, &column->base_typmod);
+	if (codec->document)
+		codec->path = NULL;
+	else
+	{
+		column->keys = pns_mongo_split_path(codec->path);
+		set_native_path(column);
+	}
+}
+
+/*
+ * set_native_path says a column's path as MongoDB's query language does.
+ *
+ * Some keys cannot be said there: one with a dot of its own, one that begins
+ * with a dollar, and digits, which MongoDB reads as a position and as a key
+ * alike.  The path down to such a key can still be projected.
+ */
+static void
+set_native_path(PnsTableColumn *column)
+{
+	StringInfoData path;
+	ListCell   *lc;
+
+	initStringInfo(&path);
+	foreach(lc, column->keys)
+	{
+		const char *key = (const char *) lfirst(lc);
+
+		if (key[0] == '$' || strchr(key, '.') != NULL ||
+			strspn(key, "0123456789") == strlen(key))
+			break;
+		if (path.len > 0)
+			appendStringInfoChar(&path, '.');
+		appendStringInfoString(&path, key);
+	}
+
+	if (path.len > 0)
+		column->projection = path.data;
+	if (lc == NULL)
+		column->native = path.data;
+}
+
+/*
+ * report_unknown_option raises the error for an option that the catalog does
+ * not have, with those that it has.
+ */
+static void
+report_unknown_option(DefElem *def, Oid catalog)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, pns_mongo_option_names(catalog))
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", (char *) lfirst(lc));
+	for (int i = 0; i < lengthof(table_options); i++)
+	{
+		if (table_options[i].catalog == catalog)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+							 table_options[i].name);
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+			 errmsg("invalid option \"%s\"", def->defname),
+			 names.len > 0
+			 ? errhint("Valid options in this context are: %s.", names.data)
+			 : errhint("There are no valid options in this context.")));
+}
+
+/*
+ * check_boolean demands a boolean; 42601 where it is none.
+ */
+static void
+check_boolean(DefElem *def)
+{
+	(void) defGetBoolean(def);
+}
+
+/*
+ * check_collection demands a name that MongoDB takes for a collection.
+ */
+static void
+check_collection(DefElem *def)
+{
+	pns_mongo_check_collection_name(defGetString(def));
+}
+
+/*
+ * check_database demands a name that MongoDB takes for a database.
+ */
+static void
+check_database(DefElem *def)
+{
+	pns_mongo_check_database_name(defGetString(def));
+}
+
+/*
+ * check_fetch_size demands a number of documents, 0 or more.
+ */
+static void
+check_fetch_size(DefElem *def)
+{
+	int			value;
+	const char *text = defGetString(def);
+
+	if (!parse_int(text, &value, 0, NULL) || value < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", def->defname, text),
+				 errhint("It is a number of documents; 0 leaves it to the server.")));
+}
+
+/*
+ * check_field demands a path that can be split into keys.
+ */
+static void
+check_field(DefElem *def)
+{
+	(void) pns_mongo_split_path(defGetString(def));
+}
+
+/*
+ * check_choice demands one of two words.
+ */
+static void
+check_choice(DefElem *def, const char *first, const char *second)
+{
+	const char *value = defGetString(def);
+
+	if (strcmp(value, first) != 0 && strcmp(value, second) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", def->defname, value),
+				 errhint("Valid values are \"%s\" and \"%s\".", first, second)));
+}
+
+/*
+ * check_json_format demands one of the forms of Extended JSON.
+ */
+static void
+check_json_format(DefElem *def)
+{
+	check_choice(def, "relaxed", "canonical");
+}
+
+/*
+ * check_on_mismatch demands one of the ways to treat a value that does not
+ * fit its column.
+ */
+static void
+check_on_mismatch(DefElem *def)
+{
+	check_choice(def, "error", "null");
+}

@@ -1,0 +1,291 @@
+/*-------------------------------------------------------------------------
+ *
+ * private.h
+ *	  What the files of the wrapper share.
+ *
+ * The life of a scan: plan.c asks qual.c which conditions can be shipped and
+ * keeps those expressions in the plan; scan.c compiles them again when the
+ * executor starts, filter.c turns them, with the parameters' values, into the
+ * command's $match, and the codec of mongo/ fills the slot.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PNS_FDW_PRIVATE_H
+#define PNS_FDW_PRIVATE_H
+
+#include "fdw/fdw.h"
+#include "mongo/mongo.h"
+
+#include "foreign/fdwapi.h"
+#include "nodes/pathnodes.h"
+
+/* ---------- options.c ---------- */
+
+/* A column of a foreign table: what the codec needs, and what a query needs. */
+typedef struct PnsTableColumn
+{
+	PnsColumn	codec;			/* codec.attnum is 0 for a dropped column */
+	Oid			base_type;		/* the type below any domains */
+	int32		base_typmod;
+	List	   *keys;			/* the path's components, C strings; NIL for
+								 * the whole document */
+	char	   *native;			/* the path in MongoDB's query language, or
+								 * NULL where it cannot be said there */
+	char	   *projection;		/* the longest part of the path that can be
+								 * projected, or NULL: the whole document */
+} PnsTableColumn;
+
+/* A foreign table with its options and those of its server resolved. */
+typedef struct PnsTable
+{
+	Oid			relid;
+	Oid			serverid;
+	char	   *database;
+	char	   *collection;
+	bool		use_remote_estimate;
+	int			fetch_size;		/* documents; 0 leaves it to the server */
+	int			ncolumns;
+	PnsTableColumn *columns;	/* [attnum - 1] */
+} PnsTable;
+
+extern PnsTable *pns_fdw_get_table(Oid relid);
+extern char *pns_fdw_table_label(const PnsTable *table);
+
+/* ---------- settings.c ---------- */
+
+extern bool pns_fdw_enable_pushdown;
+
+/* ---------- qual.c ---------- */
+
+typedef enum PnsQualKind
+{
+	PNS_QUAL_AND,
+	PNS_QUAL_OR,
+	PNS_QUAL_COMPARE,			/* column op operand */
+	PNS_QUAL_IN,				/* column = ANY (operand) */
+	PNS_QUAL_NOT_IN,			/* column <> ALL (operand) */
+	PNS_QUAL_NULL,				/* column IS NULL */
+	PNS_QUAL_NOT_NULL,
+	PNS_QUAL_BOOL,				/* a boolean column is "truth" */
+	PNS_QUAL_CONST				/* "truth", whatever the row */
+} PnsQualKind;
+
+typedef enum PnsCompareOp
+{
+	PNS_LT,
+	PNS_LE,
+	PNS_EQ,
+	PNS_GE,
+	PNS_GT,
+	PNS_NE
+} PnsCompareOp;
+
+/*
+ * How the values of a column compare, and so how a comparison is said to
+ * MongoDB.  Every kind has a row in the table of filter.c.
+ */
+typedef enum PnsValueClass
+{
+	PNS_CLASS_NONE,				/* nothing is shipped */
+	PNS_CLASS_INT,
+	PNS_CLASS_FLOAT4,
+	PNS_CLASS_FLOAT8,
+	PNS_CLASS_NUMERIC,
+	PNS_CLASS_BOOL,
+	PNS_CLASS_TEXT,				/* text, varchar, name */
+	PNS_CLASS_BPCHAR,
+	PNS_CLASS_ENUM,
+	PNS_CLASS_UUID,
+	PNS_CLASS_BYTEA,
+	PNS_CLASS_TIMESTAMP,		/* with time zone or without */
+	PNS_CLASS_DATE,
+	PNS_CLASS_OBJECTID
+} PnsValueClass;
+
+/*
+ * A condition that can be said to MongoDB, in negation normal form: NOT has
+ * been pushed down to the leaves.  As a WHERE keeps a row only where its
+ * condition is true, each node stands for "is true", never for "is not
+ * false".
+ */
+typedef struct PnsQual
+{
+	PnsQualKind kind;
+	bool		exact;			/* MongoDB's answer needs no second look */
+	bool		truth;			/* BOOL, CONST */
+	bool		bounded;		/* COMPARE: another condition keeps NaN out */
+	List	   *args;			/* AND, OR: of PnsQual */
+	const PnsTableColumn *column;
+	PnsValueClass class;
+	PnsCompareOp op;			/* COMPARE */
+	Expr	   *operand;		/* COMPARE, IN, NOT_IN: no column in it */
+	Oid			operand_type;	/* as the operator takes it (IN: an element) */
+} PnsQual;
+
+extern PnsQual *pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno);
+
+/* ---------- filter.c ---------- */
+
+typedef enum PnsFilterKind
+{
+	PNS_FILTER_ALL,				/* no restriction */
+	PNS_FILTER_NONE,			/* no document can match */
+	PNS_FILTER_SOME				/* those that match document */
+} PnsFilterKind;
+
+typedef struct PnsFilter
+{
+	PnsFilterKind kind;
+	PnsDocument document;
+} PnsFilter;
+
+/*
+ * Gives the value of an operand.  Returns false where it is not known (EXPLAIN
+ * without execution), and the filter then shows a placeholder.
+ */
+typedef bool (*PnsOperandValue) (void *state, Expr *operand, Datum *value, bool *isnull);
+
+extern PnsFilter pns_fdw_make_filter(List *quals, PnsOperandValue operand_value, void *state);
+extern PnsFilter pns_filter_all(void);
+extern PnsFilter pns_filter_none(void);
+extern PnsFilter pns_filter_or(PnsFilter left, PnsFilter right);
+
+/* ---------- values.c ---------- */
+
+/* A value in a filter. */
+typedef struct PnsScalar
+{
+	PnsBsonType type;
+	uint8		subtype;		/* BINARY */
+	int64		integer;		/* INT64, BOOL, and DATE in milliseconds */
+	float8		number;			/* DOUBLE */
+	const char *data;			/* STRING, BINARY, OBJECTID */
+	uint32		size;			/* bytes of data */
+} PnsScalar;
+
+/*
+ * How the values of one class are said to MongoDB.
+ */
+typedef struct PnsValueRules
+{
+	/* the BSON types of which a value may fit, NULL-terminated */
+	const char *types[5];
+
+	/* a type all of whose values are let in by every comparison, or NULL */
+	const char *other_type;
+
+	/*
+	 * Append the scalars (PnsScalar) that are equal to a value, perhaps none.
+	 * False where equality needs a range instead.
+	 */
+	bool		(*points) (const PnsQual *qual, Datum value, List **scalars);
+
+	/* what selects the values that compare so, or a superset */
+	PnsFilter	(*range) (const PnsQual *qual, PnsCompareOp op, Datum value);
+
+	/*
+	 * Append operators that only values satisfy that certainly fit.  False
+	 * where there are none.  builder may be NULL, to ask.
+	 */
+	bool		(*certain) (const PnsTableColumn *column, PnsBsonBuilder *builder);
+} PnsValueRules;
+
+extern PnsValueClass pns_fdw_value_class(const PnsTableColumn *column);
+extern const PnsValueRules *pns_fdw_value_rules(PnsValueClass class);
+extern bool pns_fdw_value_is_nan(const PnsQual *qual, Datum value);
+extern bool pns_fdw_null_test_ships(const PnsTableColumn *column, bool is_null);
+extern PnsFilter pns_filter_compare(const char *path, PnsCompareOp op, PnsScalar scalar);
+extern PnsFilter pns_filter_between(const char *path, PnsScalar low, PnsScalar high);
+extern PnsFilter pns_filter_type(const char *path, const char *const *types);
+extern void pns_bson_append_scalar(PnsBsonBuilder *builder, const char *key, PnsScalar scalar);
+
+/* ---------- pipeline.c ---------- */
+
+extern PnsDocument pns_fdw_make_pipeline(const PnsFilter *filter, const PnsTable *table,
+										 Bitmapset *attrs);
+extern char *pns_fdw_command_text(const PnsTable *table, PnsDocument pipeline);
+extern PnsDecoder *pns_fdw_make_decoder(const PnsTable *table, Bitmapset *attrs,
+										bool never_fail);
+extern PnsDocument pns_fdw_empty_document(void);
+
+/* ---------- plan.c ---------- */
+
+/* The members of a ForeignScan's fdw_private. */
+typedef enum PnsScanPrivateIndex
+{
+	PNS_SCAN_QUALS,				/* List of Expr: the shipped conditions */
+	PNS_SCAN_ATTRS				/* List of Integer: the columns to fetch */
+} PnsScanPrivateIndex;
+
+extern void pnsGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid);
+extern void pnsGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid relid);
+extern ForeignScan *pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid relid,
+									  ForeignPath *best_path, List *tlist,
+									  List *scan_clauses, Plan *outer_plan);
+
+/* ---------- scan.c ---------- */
+
+extern void pnsBeginForeignScan(ForeignScanState *node, int eflags);
+extern TupleTableSlot *pnsIterateForeignScan(ForeignScanState *node);
+extern void pnsReScanForeignScan(ForeignScanState *node);
+extern void pnsEndForeignScan(ForeignScanState *node);
+extern void pnsExplainForeignScan(ForeignScanState *node, struct ExplainState *es);
+
+/* ---------- statistics.c ---------- */
+
+/* What the server knows of a collection's size. */
+typedef struct PnsCollectionStats
+{
+	double		documents;
+	double		bytes;			/* of all documents, uncompressed */
+} PnsCollectionStats;
+
+extern PnsCollectionStats pns_fdw_collection_stats(const PnsTable *table, Oid userid,
+												   bool fresh);
+
+/* ---------- analyze.c ---------- */
+
+extern bool pnsAnalyzeForeignTable(Relation relation, AcquireSampleRowsFunc *func,
+								   BlockNumber *totalpages);
+
+extern PnsDocument pns_fdw_sample_pipeline(int size);
+extern PnsDocument pns_fdw_sample_options(void);
+
+/* ---------- fields.c ---------- */
+
+/* The kinds of values that a field was seen, or is declared, to have; bits. */
+typedef enum PnsKind
+{
+	PNS_KIND_INT32 = 1 << 0,
+	PNS_KIND_INT64 = 1 << 1,
+	PNS_KIND_DOUBLE = 1 << 2,
+	PNS_KIND_DECIMAL = 1 << 3,
+	PNS_KIND_BOOL = 1 << 4,
+	PNS_KIND_STRING = 1 << 5,
+	PNS_KIND_OBJECTID = 1 << 6,
+	PNS_KIND_DATE = 1 << 7,
+	PNS_KIND_UUID = 1 << 8,
+	PNS_KIND_BINARY = 1 << 9,
+	PNS_KIND_DOCUMENT = 1 << 10,
+	PNS_KIND_ARRAY = 1 << 11,
+	PNS_KIND_OTHER = 1 << 12	/* only json can hold it */
+} PnsKind;
+
+/* A field of the documents of a collection, or the documents themselves. */
+typedef struct PnsField
+{
+	char	   *key;
+	int			kinds;			/* of PnsKind */
+	int			element_kinds;	/* of an array's elements */
+	List	   *fields;			/* of PnsField: those of a sub-document */
+} PnsField;
+
+extern void pns_fdw_learn_document(PnsField *field, PnsDocument document);
+extern void pns_fdw_learn_schema(PnsField *field, PnsDocument schema);
+extern const char *pns_fdw_field_type(const PnsField *field);
+
+/* ---------- import.c ---------- */
+
+extern List *pnsImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverid);
+
+#endif							/* PNS_FDW_PRIVATE_H */

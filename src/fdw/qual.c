@@ -1,0 +1,578 @@
+/*-------------------------------------------------------------------------
+ *
+ * qual.c
+ *	  Which conditions can be said to MongoDB.
+ *
+ * A condition is compiled into a PnsQual, a tree in negation normal form
+ * whose every node stands for "is true" of PostgreSQL's three-valued logic.
+ * What it selects there is the same as here (exact), or more (a superset,
+ * which is checked again here); where neither can be had there is no PnsQual.
+ * The planner compiles to learn what can be shipped, the executor compiles
+ * the same expression again to send it: that it can be done was settled by
+ * the OIDs of operators, types and collations and does not depend on values.
+ *
+ * That a value does not fit its column makes it NULL here; a comparison is
+ * not true of it, and a comparison that is shipped never asks for more.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/stratnum.h"
+#include "access/transam.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
+#include "utils/pg_locale.h"
+#include "utils/typcache.h"
+
+#include "fdw/private.h"
+
+/* What an expression is compiled against. */
+typedef struct CompileContext
+{
+	const PnsTable *table;
+	Index		varno;			/* the table's place in the query */
+} CompileContext;
+
+static PnsQual *compile(Expr *expr, bool truth, CompileContext *context);
+static PnsQual *compile_const(Const *constant, bool truth);
+static PnsQual *compile_bool(BoolExpr *expr, bool truth, CompileContext *context);
+static PnsQual *compile_and(List *args, bool truth, CompileContext *context);
+static PnsQual *compile_or(List *args, bool truth, CompileContext *context);
+static PnsQual *compile_column(Var *var, bool truth, CompileContext *context);
+static PnsQual *compile_op(OpExpr *expr, bool truth, CompileContext *context);
+static PnsQual *compile_in(ScalarArrayOpExpr *expr, bool truth, CompileContext *context);
+static PnsQual *compile_null(NullTest *expr, bool truth, CompileContext *context);
+static PnsQual *compile_truth(BooleanTest *expr, bool truth, CompileContext *context);
+static PnsQual *make_qual(PnsQualKind kind, const PnsTableColumn *column);
+static PnsQual *make_null_qual(const PnsTableColumn *column, bool is_null);
+static const PnsTableColumn *column_of(Node *node, CompileContext *context);
+static bool is_operand(Node *node, CompileContext *context);
+static bool comparison_of(Oid opno, const PnsTableColumn *column, PnsCompareOp *op);
+static bool operator_ships(const PnsTableColumn *column, PnsCompareOp op,
+						   Oid operand_type, Oid collation);
+static bool comparison_is_exact(const PnsTableColumn *column, PnsCompareOp op);
+static PnsCompareOp commute(PnsCompareOp op);
+static PnsCompareOp negate(PnsCompareOp op);
+
+/*
+ * pns_fdw_compile_qual compiles a condition on one table, or returns NULL
+ * where it cannot be shipped.  varno is the table's place in the query.
+ */
+PnsQual *
+pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno)
+{
+	CompileContext context = {table, varno};
+
+	return compile(expr, true, &context);
+}
+
+/*
+ * compile compiles "expr is true" or, with truth false, "expr is false".
+ */
+static PnsQual *
+compile(Expr *expr, bool truth, CompileContext *context)
+{
+	check_stack_depth();
+
+	switch (nodeTag(expr))
+	{
+		case T_Const:
+			return compile_const((Const *) expr, truth);
+		case T_BoolExpr:
+			return compile_bool((BoolExpr *) expr, truth, context);
+		case T_Var:
+			return compile_column((Var *) expr, truth, context);
+		case T_OpExpr:
+			return compile_op((OpExpr *) expr, truth, context);
+		case T_ScalarArrayOpExpr:
+			return compile_in((ScalarArrayOpExpr *) expr, truth, context);
+		case T_NullTest:
+			return compile_null((NullTest *) expr, truth, context);
+		case T_BooleanTest:
+			return compile_truth((BooleanTest *) expr, truth, context);
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * compile_const compiles a condition that the planner has worked out.  A NULL
+ * is neither true nor false.
+ */
+static PnsQual *
+compile_const(Const *constant, bool truth)
+{
+	PnsQual    *qual = make_qual(PNS_QUAL_CONST, NULL);
+
+	qual->exact = true;
+	qual->truth = !constant->constisnull &&
+		DatumGetBool(constant->constvalue) == truth;
+	return qual;
+}
+
+/*
+ * compile_bool compiles AND, OR and NOT; "not true" of a NOT is "true" of
+ * what it negates, and AND and OR change places.
+ */
+static PnsQual *
+compile_bool(BoolExpr *expr, bool truth, CompileContext *context)
+{
+	if (expr->boolop == NOT_EXPR)
+		return compile((Expr *) linitial(expr->args), !truth, context);
+	if ((expr->boolop == AND_EXPR) == truth)
+		return compile_and(expr->args, truth, context);
+	return compile_or(expr->args, truth, context);
+}
+
+/*
+ * compile_and compiles a conjunction.  What cannot be shipped is left out:
+ * the rest selects more, which is checked here.
+ */
+static PnsQual *
+compile_and(List *args, bool truth, CompileContext *context)
+{
+	PnsQual    *qual = make_qual(PNS_QUAL_AND, NULL);
+	ListCell   *lc;
+
+	qual->exact = true;
+	foreach(lc, args)
+	{
+		PnsQual    *arg = compile((Expr *) lfirst(lc), truth, context);
+
+		if (arg != NULL)
+			qual->args = lappend(qual->args, arg);
+		qual->exact = qual->exact && arg != NULL && arg->exact;
+	}
+
+	return qual->args != NIL ? qual : NULL;
+}
+
+/*
+ * compile_or compiles a disjunction, which needs all of its arms.
+ */
+static PnsQual *
+compile_or(List *args, bool truth, CompileContext *context)
+{
+	PnsQual    *qual = make_qual(PNS_QUAL_OR, NULL);
+	ListCell   *lc;
+
+	qual->exact = true;
+	foreach(lc, args)
+	{
+		PnsQual    *arg = compile((Expr *) lfirst(lc), truth, context);
+
+		if (arg == NULL)
+			return NULL;
+		qual->args = lappend(qual->args, arg);
+		qual->exact = qual->exact && arg->exact;
+	}
+
+	return qual;
+}
+
+/*
+ * compile_column compiles a boolean column that stands as a condition.
+ */
+static PnsQual *
+compile_column(Var *var, bool truth, CompileContext *context)
+{
+	const PnsTableColumn *column = column_of((Node *) var, context);
+	PnsQual    *qual;
+
+	if (column == NULL || pns_fdw_value_class(column) != PNS_CLASS_BOOL)
+		return NULL;
+
+	qual = make_qual(PNS_QUAL_BOOL, column);
+	qual->truth = truth;
+	qual->exact = column->codec.type == column->base_type;
+	return qual;
+}
+
+/*
+ * compile_op compiles a comparison of a column with something that does not
+ * depend on the row.
+ */
+static PnsQual *
+compile_op(OpExpr *expr, bool truth, CompileContext *context)
+{
+	const PnsTableColumn *column;
+	Node	   *left;
+	Node	   *right;
+	PnsCompareOp op;
+	PnsQual    *qual;
+	bool		commuted;
+	Oid			left_type;
+	Oid			right_type;
+
+	if (list_length(expr->args) != 2)
+		return NULL;
+	left = (Node *) linitial(expr->args);
+	right = (Node *) lsecond(expr->args);
+
+	column = column_of(left, context);
+	commuted = column == NULL;
+	if (commuted)
+	{
+		Node	   *swap = left;
+
+		left = right;
+		right = swap;
+		column = column_of(left, context);
+	}
+	if (column == NULL || !is_operand(right, context) ||
+		!comparison_of(expr->opno, column, &op))
+		return NULL;
+
+	op_input_types(expr->opno, &left_type, &right_type);
+	if (commuted)
+		op = commute(op);
+	if (!truth)
+		op = negate(op);
+
+	qual = make_qual(PNS_QUAL_COMPARE, column);
+	qual->op = op;
+	qual->operand = (Expr *) right;
+	qual->operand_type = commuted ? left_type : right_type;
+	if (!operator_ships(column, op, qual->operand_type, expr->inputcollid))
+		return NULL;
+	qual->exact = comparison_is_exact(column, op);
+	return qual;
+}
+
+/*
+ * compile_in compiles column = ANY (array) and column <> ALL (array), which
+ * are each other's negation.
+ */
+static PnsQual *
+compile_in(ScalarArrayOpExpr *expr, bool truth, CompileContext *context)
+{
+	const PnsTableColumn *column = column_of((Node *) linitial(expr->args), context);
+	Node	   *array = (Node *) lsecond(expr->args);
+	PnsCompareOp op;
+	PnsQual    *qual;
+	Oid			left_type;
+	Oid			right_type;
+
+	if (column == NULL || !is_operand(array, context) ||
+		!comparison_of(expr->opno, column, &op) ||
+		op != (expr->useOr ? PNS_EQ : PNS_NE))
+		return NULL;
+
+	if (!truth)
+		op = negate(op);
+	op_input_types(expr->opno, &left_type, &right_type);
+
+	qual = make_qual(op == PNS_EQ ? PNS_QUAL_IN : PNS_QUAL_NOT_IN, column);
+	qual->op = op;
+	qual->operand = (Expr *) array;
+	qual->operand_type = right_type;
+	if (!operator_ships(column, op, right_type, expr->inputcollid))
+		return NULL;
+	qual->exact = comparison_is_exact(column, op);
+	return qual;
+}
+
+/*
+ * compile_null compiles IS [NOT] NULL of a column.
+ */
+static PnsQual *
+compile_null(NullTest *expr, bool truth, CompileContext *context)
+{
+	const PnsTableColumn *column = column_of((Node *) expr->arg, context);
+
+	if (column == NULL || expr->argisrow)
+		return NULL;
+
+	return make_null_qual(column, (expr->nulltesttype == IS_NULL) == truth);
+}
+
+/*
+ * compile_truth compiles IS [NOT] TRUE, FALSE and UNKNOWN of a boolean
+ * column.  These are never NULL themselves.
+ */
+static PnsQual *
+compile_truth(BooleanTest *expr, bool truth, CompileContext *context)
+{
+	bool		negated = expr->booltesttype == IS_NOT_TRUE ||
+		expr->booltesttype == IS_NOT_FALSE ||
+		expr->booltesttype == IS_NOT_UNKNOWN;
+	bool		of_true = expr->booltesttype == IS_TRUE ||
+		expr->booltesttype == IS_NOT_TRUE;
+	const PnsTableColumn *column;
+	PnsQual    *opposite;
+	PnsQual    *unknown;
+	PnsQual    *either;
+
+	if (!IsA(expr->arg, Var))
+		return NULL;
+	column = column_of((Node *) expr->arg, context);
+	if (column == NULL || pns_fdw_value_class(column) != PNS_CLASS_BOOL)
+		return NULL;
+
+	if (expr->booltesttype == IS_UNKNOWN || expr->booltesttype == IS_NOT_UNKNOWN)
+		return make_null_qual(column, negated != truth);
+	if (negated != truth)
+		return compile_column((Var *) expr->arg, of_true, context);
+
+	/* "is not true" is: false, or unknown */
+	opposite = compile_column((Var *) expr->arg, !of_true, context);
+	unknown = make_null_qual(column, true);
+	if (opposite == NULL || unknown == NULL)
+		return NULL;
+	either = make_qual(PNS_QUAL_OR, NULL);
+	either->args = list_make2(opposite, unknown);
+	return either;
+}
+
+/*
+ * make_qual makes a node about a column (or about none), a superset until
+ * somebody knows better.
+ */
+static PnsQual *
+make_qual(PnsQualKind kind, const PnsTableColumn *column)
+{
+	PnsQual    *qual = palloc0(sizeof(PnsQual));
+
+	qual->kind = kind;
+	qual->column = column;
+	qual->class = column != NULL ? pns_fdw_value_class(column) : PNS_CLASS_NONE;
+	return qual;
+}
+
+/*
+ * make_null_qual makes IS [NOT] NULL.  Always a superset: a value that does
+ * not fit must be seen here, to become a NULL or an error.
+ */
+static PnsQual *
+make_null_qual(const PnsTableColumn *column, bool is_null)
+{
+	PnsQual    *qual = make_qual(is_null ? PNS_QUAL_NULL : PNS_QUAL_NOT_NULL, column);
+
+	return pns_fdw_null_test_ships(column, is_null) ? qual : NULL;
+}
+
+/*
+ * column_of returns the column that an expression is, or NULL where it is
+ * none or one that MongoDB cannot name.
+ *
+ * Looks through relabelling that keeps the meaning of a comparison: a domain
+ * taken as its base type, varchar taken as text.  text taken as char(n) would
+ * compare by other rules, so it does not count.
+ */
+static const PnsTableColumn *
+column_of(Node *node, CompileContext *context)
+{
+	const PnsTableColumn *column;
+	Oid			type = exprType(node);
+	Var		   *var;
+
+	while (IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	if (!IsA(node, Var))
+		return NULL;
+
+	var = (Var *) node;
+	if (var->varno != context->varno || var->varlevelsup != 0 || var->varattno <= 0)
+		return NULL;
+
+	column = &context->table->columns[var->varattno - 1];
+	if (column->native == NULL)
+		return NULL;
+	if (type != column->codec.type && type != column->base_type &&
+		!(type == TEXTOID && column->base_type == VARCHAROID))
+		return NULL;
+	return column;
+}
+
+/*
+ * is_operand tells whether an expression has one value for the whole scan: it
+ * names no column of the table and no volatile function.  It is evaluated
+ * here when the scan starts, as for an index scan of PostgreSQL.
+ */
+static bool
+is_operand(Node *node, CompileContext *context)
+{
+	Bitmapset  *attrs = NULL;
+
+	pull_varattnos(node, context->varno, &attrs);
+	return attrs == NULL &&
+		!contain_volatile_functions(node) && !contain_subplans(node);
+}
+
+/*
+ * comparison_of finds out what an operator means, from the operator family
+ * that PostgreSQL (or this extension, for objectid) orders the column's type
+ * by.  An operator that merely is called "=" is none.
+ */
+static bool
+comparison_of(Oid opno, const PnsTableColumn *column, PnsCompareOp *op)
+{
+	TypeCacheEntry *type = lookup_type_cache(column->base_type, TYPECACHE_BTREE_OPFAMILY);
+	Oid			operator = opno;
+	bool		negated = false;
+	int			strategy;
+
+	if (!OidIsValid(type->btree_opf) ||
+		(opno >= FirstUnpinnedObjectId &&
+		 pns_fdw_value_class(column) != PNS_CLASS_OBJECTID))
+		return false;
+
+	strategy = get_op_opfamily_strategy(operator, type->btree_opf);
+	if (strategy == InvalidStrategy)
+	{
+		negated = true;
+		operator = get_negator(opno);
+		strategy = OidIsValid(operator) ?
+			get_op_opfamily_strategy(operator, type->btree_opf) : InvalidStrategy;
+	}
+
+	switch (strategy)
+	{
+		case BTLessStrategyNumber:
+			*op = PNS_LT;
+			break;
+		case BTLessEqualStrategyNumber:
+			*op = PNS_LE;
+			break;
+		case BTEqualStrategyNumber:
+			*op = PNS_EQ;
+			break;
+		case BTGreaterEqualStrategyNumber:
+			*op = PNS_GE;
+			break;
+		case BTGreaterStrategyNumber:
+			*op = PNS_GT;
+			break;
+		default:
+			return false;
+	}
+	if (negated)
+		*op = negate(*op);
+	return true;
+}
+
+/*
+ * operator_ships tells whether MongoDB compares the values of a column as
+ * PostgreSQL does under a collation, with operands of a type.
+ */
+static bool
+operator_ships(const PnsTableColumn *column, PnsCompareOp op, Oid operand_type,
+			   Oid collation)
+{
+	bool		equality = op == PNS_EQ || op == PNS_NE;
+
+	switch (pns_fdw_value_class(column))
+	{
+		case PNS_CLASS_INT:
+			return operand_type == INT2OID || operand_type == INT4OID ||
+				operand_type == INT8OID;
+		case PNS_CLASS_FLOAT4:
+		case PNS_CLASS_FLOAT8:
+			return operand_type == FLOAT4OID || operand_type == FLOAT8OID;
+		case PNS_CLASS_TEXT:
+		case PNS_CLASS_BPCHAR:
+			/* name has operators with text, which are not worth the trouble */
+			if (GetDatabaseEncoding() == PG_SQL_ASCII ||
+				(column->base_type == NAMEOID) != (operand_type == NAMEOID))
+				return false;
+			if (equality)
+				return get_collation_isdeterministic(collation);
+			return GetDatabaseEncoding() == PG_UTF8 &&
+				pns_collation_is_c(collation);
+		case PNS_CLASS_BYTEA:
+			/* MongoDB orders binary values by their length first */
+			return equality;
+		case PNS_CLASS_ENUM:
+			/* PostgreSQL orders labels as they were declared */
+			return equality && op == PNS_EQ;
+		case PNS_CLASS_NUMERIC:
+		case PNS_CLASS_UUID:
+		case PNS_CLASS_TIMESTAMP:
+		case PNS_CLASS_DATE:
+		case PNS_CLASS_OBJECTID:
+			return operand_type == column->base_type;
+		case PNS_CLASS_BOOL:
+			return equality;
+		case PNS_CLASS_NONE:
+			return false;
+	}
+	return false;
+}
+
+/*
+ * comparison_is_exact tells whether what filter.c sends for a comparison
+ * selects just the rows that PostgreSQL would.
+ *
+ * Equality of integers, strings, dates and object ids is: no value that does
+ * not fit the column is equal to one that does, other than inside an array,
+ * which filter.c excludes.  Ranges let values in that do not fit (3.7 lies
+ * between 3 and 4), floats are rounded when they are read, and a domain's
+ * constraints are known here only.
+ */
+static bool
+comparison_is_exact(const PnsTableColumn *column, PnsCompareOp op)
+{
+	if (column->codec.type != column->base_type)
+		return false;
+
+	switch (pns_fdw_value_class(column))
+	{
+		case PNS_CLASS_OBJECTID:
+			return true;
+		case PNS_CLASS_INT:
+		case PNS_CLASS_BOOL:
+		case PNS_CLASS_TEXT:
+		case PNS_CLASS_ENUM:
+		case PNS_CLASS_TIMESTAMP:
+		case PNS_CLASS_DATE:
+			return op == PNS_EQ;
+		default:
+			return false;
+	}
+}
+
+/*
+ * commute gives the comparison with its sides exchanged.
+ */
+static PnsCompareOp
+commute(PnsCompareOp op)
+{
+	static const PnsCompareOp commuted[] = {
+		[PNS_LT] = PNS_GT,
+		[PNS_LE] = PNS_GE,
+		[PNS_EQ] = PNS_EQ,
+		[PNS_GE] = PNS_LE,
+		[PNS_GT] = PNS_LT,
+		[PNS_NE] = PNS_NE,
+	};
+
+	return commuted[op];
+}
+
+/*
+ * negate gives the comparison that is true where this one is false.  Of a
+ * NULL neither is true.
+ */
+static PnsCompareOp
+negate(PnsCompareOp op)
+{
+	static const PnsCompareOp negated[] = {
+		[PNS_LT] = PNS_GE,
+		[PNS_LE] = PNS_GT,
+		[PNS_EQ] = PNS_NE,
+		[PNS_GE] = PNS_LT,
+		[PNS_GT] = PNS_LE,
+		[PNS_NE] = PNS_EQ,
+	};
+
+	return negated[op];
+}

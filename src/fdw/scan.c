@@ -1,0 +1,271 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan.c
+ *	  Running a foreign scan, and explaining it.
+ *
+ * Nothing is sent before the first row is asked for.  The rows live in the
+ * executor's per-tuple memory, so a scan's memory does not grow with them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "fdw/private.h"
+
+/* The state of a scan; fdw_state, in the query's memory. */
+typedef struct PnsScanState
+{
+	/* from the plan */
+	PnsTable   *table;
+	Bitmapset  *attrs;			/* the columns to fetch */
+	List	   *quals;			/* of PnsQual: the shipped conditions */
+	List	   *operands;		/* the operands' expressions ... */
+	List	   *operand_states; /* ... and their ExprStates */
+	bool		system_columns; /* are system columns other than tableoid read? */
+
+	/* of the execution */
+	Oid			userid;
+	ExprContext *econtext;
+	bool		executing;		/* false for EXPLAIN alone */
+	PnsDecoder *decoder;
+	MemoryContext cursor_context;	/* reset with each rescan */
+	PnsCursor  *cursor;			/* NULL until the first row is asked for */
+	bool		done;			/* no row is left */
+} PnsScanState;
+
+static List *compile_quals(List *exprs, const PnsTable *table);
+static void open_cursor(PnsScanState *state);
+static bool operand_value(void *arg, Expr *operand, Datum *value, bool *isnull);
+static bool depends_on_execution(Node *node, void *context);
+static void store_heap_tuple(TupleTableSlot *slot);
+
+/*
+ * pnsBeginForeignScan prepares a scan.  It does not talk to the server.
+ */
+void
+pnsBeginForeignScan(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	PnsScanState  *state = palloc0(sizeof(PnsScanState));
+	Oid			checked_user = pns_scan_checked_user(node);
+	ListCell   *lc;
+
+	node->fdw_state = state;
+	state->table = pns_fdw_get_table(RelationGetRelid(node->ss.ss_currentRelation));
+	state->quals = compile_quals((List *) list_nth(plan->fdw_private, PNS_SCAN_QUALS),
+								 state->table);
+	foreach(lc, (List *) list_nth(plan->fdw_private, PNS_SCAN_ATTRS))
+		state->attrs = bms_add_member(state->attrs, lfirst_int(lc));
+
+	state->operands = plan->fdw_exprs;
+	state->operand_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
+	state->econtext = node->ss.ps.ps_ExprContext;
+	state->system_columns = plan->fsSystemCol;
+	state->userid = OidIsValid(checked_user) ? checked_user : GetUserId();
+	state->executing = (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0;
+	state->decoder = pns_fdw_make_decoder(state->table, state->attrs, false);
+	state->cursor_context = AllocSetContextCreate(node->ss.ps.state->es_query_cxt,
+												  "pynomaly_store cursor",
+												  ALLOCSET_DEFAULT_SIZES);
+}
+
+/*
+ * pnsIterateForeignScan returns the next row, or an empty slot.
+ *
+ * Errors: those of the connection, of the command and of values that do not
+ * fit.
+ */
+TupleTableSlot *
+pnsIterateForeignScan(ForeignScanState *node)
+{
+	PnsScanState  *state = (PnsScanState *) node->fdw_state;
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	PnsDocument document;
+
+	ExecClearTuple(slot);
+
+	if (state->cursor == NULL && !state->done)
+		open_cursor(state);
+	if (state->done)
+		return slot;
+
+	if (!pns_mongo_cursor_next(state->cursor, &document))
+	{
+		state->done = true;
+		return slot;
+	}
+
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
+	pns_mongo_decode(state->decoder, document, slot->tts_values, slot->tts_isnull);
+	ExecStoreVirtualTuple(slot);
+	if (state->system_columns)
+		store_heap_tuple(slot);
+	return slot;
+}
+
+/*
+ * pnsReScanForeignScan starts again, with new values of the parameters.
+ */
+void
+pnsReScanForeignScan(ForeignScanState *node)
+{
+	PnsScanState  *state = (PnsScanState *) node->fdw_state;
+
+	if (state->cursor != NULL)
+		pns_mongo_cursor_close(state->cursor);
+	state->cursor = NULL;
+	state->done = false;
+	MemoryContextReset(state->cursor_context);
+}
+
+/*
+ * pnsEndForeignScan closes the cursor; after an error its memory context does.
+ */
+void
+pnsEndForeignScan(ForeignScanState *node)
+{
+	PnsScanState  *state = (PnsScanState *) node->fdw_state;
+
+	if (state == NULL)
+		return;
+	if (state->cursor != NULL)
+		pns_mongo_cursor_close(state->cursor);
+	state->cursor = NULL;
+}
+
+/*
+ * pnsExplainForeignScan shows the collection and, if verbose, the command.
+ */
+void
+pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
+{
+	PnsScanState  *state = (PnsScanState *) node->fdw_state;
+	PnsFilter	filter;
+	PnsDocument pipeline;
+
+	ExplainPropertyText("MongoDB Collection", pns_fdw_table_label(state->table), es);
+	if (!es->verbose)
+		return;
+
+	/* what is only known while executing stays a placeholder */
+	state->executing = false;
+	filter = pns_fdw_make_filter(state->quals, operand_value, state);
+	if (filter.kind == PNS_FILTER_NONE)
+	{
+		ExplainPropertyText("MongoDB Command", "none, as no document can match", es);
+		return;
+	}
+	pipeline = pns_fdw_make_pipeline(&filter, state->table, state->attrs);
+	ExplainPropertyText("MongoDB Command",
+						pns_fdw_command_text(state->table, pipeline), es);
+}
+
+/*
+ * compile_quals compiles the shipped conditions of a plan, which the planner
+ * wrote for range table entry 1.
+ */
+static List *
+compile_quals(List *exprs, const PnsTable *table)
+{
+	List	   *quals = NIL;
+	ListCell   *lc;
+
+	foreach(lc, exprs)
+	{
+		PnsQual    *qual = pns_fdw_compile_qual((Expr *) lfirst(lc), table, 1);
+
+		if (qual == NULL)
+			elog(ERROR, "a condition on %s that was to be shipped cannot be",
+				 pns_fdw_table_label(table));
+		quals = lappend(quals, qual);
+	}
+	return quals;
+}
+
+/*
+ * open_cursor evaluates the operands and makes the command; the first
+ * document that is asked for sends it.
+ */
+static void
+open_cursor(PnsScanState *state)
+{
+	MemoryContext old = MemoryContextSwitchTo(state->cursor_context);
+	PnsFilter	filter = pns_fdw_make_filter(state->quals, operand_value, state);
+
+	if (filter.kind == PNS_FILTER_NONE)
+		state->done = true;
+	else
+		state->cursor =
+			pns_mongo_aggregate(pns_mongo_get_connection(state->table->serverid, state->userid),
+								state->table->database, state->table->collection,
+								pns_fdw_make_pipeline(&filter, state->table, state->attrs),
+								pns_fdw_empty_document(),
+								state->table->fetch_size);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * operand_value gives the value of an operand in the current context, or
+ * false where EXPLAIN cannot know it.
+ */
+static bool
+operand_value(void *arg, Expr *operand, Datum *value, bool *isnull)
+{
+	PnsScanState  *state = (PnsScanState *) arg;
+	int			number;
+
+	if (IsA(operand, Const))
+	{
+		*value = ((Const *) operand)->constvalue;
+		*isnull = ((Const *) operand)->constisnull;
+		return true;
+	}
+
+	number = castNode(Param, operand)->paramid;
+	if (!state->executing &&
+		depends_on_execution((Node *) list_nth(state->operands, number), NULL))
+		return false;
+
+	*value = ExecEvalExpr((ExprState *) list_nth(state->operand_states, number),
+						  state->econtext, isnull);
+	return true;
+}
+
+/*
+ * depends_on_execution tells whether an expression needs what other parts of
+ * the plan compute.
+ */
+static bool
+depends_on_execution(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+		return true;
+	return expression_tree_walker(node, depends_on_execution, context);
+}
+
+/*
+ * store_heap_tuple turns a slot's row into a tuple with system columns, which
+ * say what a row that is in no table can say.
+ */
+static void
+store_heap_tuple(TupleTableSlot *slot)
+{
+	HeapTuple	tuple = heap_form_tuple(slot->tts_tupleDescriptor,
+										slot->tts_values, slot->tts_isnull);
+
+	ItemPointerSetInvalid(&tuple->t_self);
+	HeapTupleHeaderSetXmin(tuple->t_data, InvalidTransactionId);
+	HeapTupleHeaderSetXmax(tuple->t_data, InvalidTransactionId);
+	HeapTupleHeaderSetCmin(tuple->t_data, InvalidTransactionId);
+	ExecForceStoreHeapTuple(tuple, slot, false);
+}

@@ -1,0 +1,125 @@
+/*-------------------------------------------------------------------------
+ *
+ * statistics.c
+ *	  What the server knows of a collection's size.
+ *
+ * Planning may ask for it for every query, so it is kept for a short while in
+ * each backend.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "fdw/private.h"
+
+/* How long an answer is good for, in milliseconds. */
+#define STATS_LIFETIME 60000
+
+/* What a cached answer is for: options may change, so the names are in it. */
+typedef struct StatsKey
+{
+	Oid			relid;
+	Oid			userid;
+	uint32		name_hash;		/* of database and collection */
+} StatsKey;
+
+typedef struct StatsEntry
+{
+	StatsKey	key;
+	TimestampTz fetched;
+	PnsCollectionStats stats;
+} StatsEntry;
+
+static HTAB *stats_cache = NULL;
+
+static PnsCollectionStats fetch_stats(const PnsTable *table, Oid userid);
+static StatsKey make_key(const PnsTable *table, Oid userid);
+static void create_cache(void);
+
+/*
+ * pns_fdw_collection_stats returns the number and size of a collection's
+ * documents, as the server last said; with fresh, as it says now.
+ *
+ * Errors: those of the connection and of the command.
+ */
+PnsCollectionStats
+pns_fdw_collection_stats(const PnsTable *table, Oid userid, bool fresh)
+{
+	StatsKey	key = make_key(table, userid);
+	PnsCollectionStats stats;
+	StatsEntry *entry;
+
+	if (stats_cache == NULL)
+		create_cache();
+
+	entry = hash_search(stats_cache, &key, HASH_FIND, NULL);
+	if (!fresh && entry != NULL &&
+		!TimestampDifferenceExceeds(entry->fetched, GetCurrentTimestamp(), STATS_LIFETIME))
+		return entry->stats;
+
+	/* an error here leaves the cache as it was */
+	stats = fetch_stats(table, userid);
+	entry = hash_search(stats_cache, &key, HASH_ENTER, NULL);
+	entry->stats = stats;
+	entry->fetched = GetCurrentTimestamp();
+	return stats;
+}
+
+/*
+ * fetch_stats asks the server by collStats.  A view has no size: the server
+ * refuses it, and the count is all there is.
+ */
+static PnsCollectionStats
+fetch_stats(const PnsTable *table, Oid userid)
+{
+	PnsConnection *connection = pns_mongo_get_connection(table->serverid, userid);
+	PnsCollectionStats stats = {0, 0};
+	PnsBsonBuilder builder;
+	PnsDocument reply;
+	PnsBsonValue value;
+
+	pns_bson_begin(&builder);
+	pns_bson_append_cstring(&builder, "collStats", table->collection);
+	reply = pns_mongo_command(connection, table->database, pns_bson_end(&builder));
+
+	if (pns_bson_find(reply, "count", &value))
+		(void) pns_bson_value_number(&value, &stats.documents);
+	if (pns_bson_find(reply, "size", &value))
+		(void) pns_bson_value_number(&value, &stats.bytes);
+	return stats;
+}
+
+/*
+ * make_key makes the key of a table's entry.
+ */
+static StatsKey
+make_key(const PnsTable *table, Oid userid)
+{
+	char	   *label = pns_fdw_table_label(table);
+	StatsKey	key;
+
+	MemSet(&key, 0, sizeof(key));
+	key.relid = table->relid;
+	key.userid = userid;
+	key.name_hash = string_hash(label, strlen(label) + 1);
+	return key;
+}
+
+/*
+ * create_cache makes the cache, which lives as long as the backend.
+ */
+static void
+create_cache(void)
+{
+	HASHCTL		control;
+
+	control.keysize = sizeof(StatsKey);
+	control.entrysize = sizeof(StatsEntry);
+	stats_cache = hash_create("pynomaly_store collection statistics", 32, &control,
+							  HASH_ELEM | HASH_BLOBS);
+}
