@@ -80,4 +80,32 @@
 #define pns_collation_is_c(collation) lc_collate_is_c(collation)
 #endif
 
+#include "fmgr.h"
+
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#include "varatt.h"
+#endif
+
+/*
+ * pns_base_input_safe calls a type's input function and returns false where it
+ * rejects the string.  Before PostgreSQL 16 an input function could only
+ * throw; base/compat.c then catches what it throws.
+ */
+#if PG_VERSION_NUM >= 160000
+static inline bool
+pns_base_input_safe(FmgrInfo *function, char *string, Oid io_param,
+					int32 typmod, Datum *result)
+{
+	ErrorSaveContext context = {T_ErrorSaveContext};
+
+	return InputFunctionCallSafe(function, string, io_param, typmod,
+								 (Node *) &context, result);
+}
+#else
+#define PNS_INPUT_THROWS
+extern bool pns_base_input_safe(FmgrInfo *function, char *string, Oid io_param,
+								int32 typmod, Datum *result);
+#endif
+
 #endif							/* PNS_BASE_COMPAT_H */

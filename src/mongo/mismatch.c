@@ -1,0 +1,148 @@
+/*-------------------------------------------------------------------------
+ *
+ * mismatch.c
+ *	  The error of a value that does not fit its column.
+ *
+ * All kinds are data exceptions (class 22), so that a caller can catch them
+ * as one, but for a domain's constraints, which are violated as anywhere.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "mongo/codec.h"
+#include "utils/builtins.h"
+
+/* Longer texts of an _id are cut. */
+#define ID_MAX_SIZE 100
+
+static const struct
+{
+	int			sqlerrcode;
+	const char *reason;			/* a whole sentence; NULL: the types say it */
+}			kinds[] =
+{
+	[PNS_MISFIT_TYPE] = {
+		ERRCODE_DATA_EXCEPTION, NULL
+	},
+	[PNS_MISFIT_RANGE] = {
+		ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+		"The number is out of range or would have to be rounded."
+	},
+	[PNS_MISFIT_DATE] = {
+		ERRCODE_DATETIME_FIELD_OVERFLOW,
+		"The date is out of range or would have to be rounded."
+	},
+	[PNS_MISFIT_LENGTH] = {
+		ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
+		"The string is too long."
+	},
+	[PNS_MISFIT_NUL] = {
+		ERRCODE_UNTRANSLATABLE_CHARACTER,
+		"A string or a key in it contains a zero byte."
+	},
+	[PNS_MISFIT_UTF8] = {
+		ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
+		"A string or a key in it is not valid UTF-8."
+	},
+	[PNS_MISFIT_ENCODING] = {
+		ERRCODE_UNTRANSLATABLE_CHARACTER,
+		"A string or a key in it has no equivalent in the database's encoding."
+	},
+	[PNS_MISFIT_SYNTAX] = {
+		ERRCODE_INVALID_TEXT_REPRESENTATION,
+		"The string is not valid input for the type."
+	},
+	[PNS_MISFIT_SHAPE] = {
+		ERRCODE_ARRAY_SUBSCRIPT_ERROR,
+		"Nested arrays must be of equal lengths and at most six levels deep."
+	},
+	[PNS_MISFIT_SIZE] = {
+		ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
+		"The value is larger than the type can hold."
+	},
+	[PNS_MISFIT_NOT_NULL] = {
+		ERRCODE_NOT_NULL_VIOLATION,
+		"The domain does not allow null values."
+	},
+	[PNS_MISFIT_CHECK] = {
+		ERRCODE_CHECK_VIOLATION,
+		"The value violates a constraint of the domain."
+	}
+};
+
+static const char *describe_id(PnsDocument document);
+static const char *describe_value(const PnsConverter *converter,
+								  const PnsBsonValue *value);
+
+/*
+ * pns_mismatch_report raises the error.  value is NULL where the field is
+ * missing or null.  The value itself is not shown.
+ */
+void
+pns_mismatch_report(const PnsPlace *place, const PnsConverter *converter,
+					const PnsBsonValue *value, PnsFit fit)
+{
+	const char *id = describe_id(place->document);
+	const char *found = describe_value(converter, value);
+	const char *type = format_type_with_typemod(place->type, place->typmod);
+	const char *reason = kinds[fit].reason;
+
+	ereport(ERROR,
+			(errcode(kinds[fit].sqlerrcode),
+			 place->path != NULL ?
+			 errmsg("value of field \"%s\" does not fit column \"%s\"",
+					place->path, place->column) :
+			 errmsg("document does not fit column \"%s\"", place->column),
+			 errdetail("In the document with _id %s of collection \"%s\" it is %s, and the column of type %s.%s%s",
+					   id, place->collection, found, type,
+					   reason != NULL ? " " : "", reason != NULL ? reason : ""),
+			 errhint("With the option on_mismatch 'null' such values are NULL.")));
+}
+
+/*
+ * pns_mismatch_context adds the place to errors that a type's or a domain's
+ * own functions raise.  No catalog may be looked at here.
+ */
+void
+pns_mismatch_context(void *place)
+{
+	const PnsPlace *p = place;
+
+	errcontext("column \"%s\" of a document of collection \"%s\"",
+			   p->column, p->collection);
+}
+
+/* describe_id returns the document's _id as JSON, cut where it is long. */
+static const char *
+describe_id(PnsDocument document)
+{
+	PnsBsonValue id;
+	StringInfoData text;
+
+	if (!pns_bson_find(document, "_id", &id))
+		return "(none)";
+	initStringInfo(&text);
+	if (!pns_json_append_value(&text, &id, PNS_JSON_RELAXED))
+		return "(not printable)";
+	if (text.len > ID_MAX_SIZE)
+	{
+		text.len = pg_mbcliplen(text.data, text.len, ID_MAX_SIZE);
+		text.data[text.len] = '\0';
+		appendStringInfoString(&text, "...");
+	}
+	return text.data;
+}
+
+/* describe_value names the BSON type of what does not fit. */
+static const char *
+describe_value(const PnsConverter *converter, const PnsBsonValue *value)
+{
+	if (value == NULL)
+		return "missing or null";
+	if (converter->element_misfits)
+		return psprintf("an array with an element of BSON type %s",
+						pns_bson_type_name(converter->element_type));
+	return psprintf("of BSON type %s", pns_bson_type_name(value->type));
+}
