@@ -38,6 +38,8 @@ typedef struct StatsEntry
 static HTAB *stats_cache = NULL;
 
 static PnsCollectionStats fetch_stats(const PnsTable *table, Oid userid);
+static bool is_view(PnsConnection *connection, const PnsTable *table);
+static float8 count_documents(PnsConnection *connection, const PnsTable *table);
 static StatsKey make_key(const PnsTable *table, Oid userid);
 static void create_cache(void);
 
@@ -71,8 +73,8 @@ pns_fdw_collection_stats(const PnsTable *table, Oid userid, bool fresh)
 }
 
 /*
- * fetch_stats asks the server by collStats.  A view has no size: the server
- * refuses it, and the count is all there is.
+ * fetch_stats asks the server: collStats of a collection; of a view, which
+ * has no size of its own, the count.  A collection that is not there is empty.
  */
 static PnsCollectionStats
 fetch_stats(const PnsTable *table, Oid userid)
@@ -83,6 +85,12 @@ fetch_stats(const PnsTable *table, Oid userid)
 	PnsDocument reply;
 	PnsBsonValue value;
 
+	if (is_view(connection, table))
+	{
+		stats.documents = count_documents(connection, table);
+		return stats;
+	}
+
 	pns_bson_begin(&builder);
 	pns_bson_append_cstring(&builder, "collStats", table->collection);
 	reply = pns_mongo_command(connection, table->database, pns_bson_end(&builder));
@@ -92,6 +100,63 @@ fetch_stats(const PnsTable *table, Oid userid)
 	if (pns_bson_find(reply, "size", &value))
 		(void) pns_bson_value_number(&value, &stats.bytes);
 	return stats;
+}
+
+/*
+ * is_view asks the server whether a table's collection is a view.
+ */
+static bool
+is_view(PnsConnection *connection, const PnsTable *table)
+{
+	PnsBsonBuilder builder;
+	PnsCursor  *cursor;
+	PnsDocument description;
+	PnsBsonValue type;
+	bool		result = false;
+
+	pns_bson_begin(&builder);
+	pns_bson_append_int32(&builder, "listCollections", 1);
+	pns_bson_open_document(&builder, "filter");
+	pns_bson_append_cstring(&builder, "name", table->collection);
+	pns_bson_close(&builder);
+	cursor = pns_mongo_command_cursor(connection, table->database, pns_bson_end(&builder));
+
+	if (pns_mongo_cursor_next(cursor, &description) &&
+		pns_bson_find(description, "type", &type) && type.type == PNS_BSON_STRING)
+		result = strcmp(pns_bson_value_string(&type, NULL), "view") == 0;
+	pns_mongo_cursor_close(cursor);
+	return result;
+}
+
+/*
+ * count_documents counts the documents of a table's collection.  By $group,
+ * as not all servers agree on what $count says of none.
+ */
+static float8
+count_documents(PnsConnection *connection, const PnsTable *table)
+{
+	PnsBsonBuilder builder;
+	PnsCursor  *cursor;
+	PnsDocument reply;
+	PnsBsonValue value;
+	float8		count = 0;
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, "0");
+	pns_bson_open_document(&builder, "$group");
+	pns_bson_append_null(&builder, "_id");
+	pns_bson_open_document(&builder, "count");
+	pns_bson_append_int32(&builder, "$sum", 1);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	cursor = pns_mongo_aggregate(connection, table->database, table->collection,
+								 pns_bson_end(&builder), pns_fdw_empty_document(), 0);
+
+	if (pns_mongo_cursor_next(cursor, &reply) && pns_bson_find(reply, "count", &value))
+		(void) pns_bson_value_number(&value, &count);
+	pns_mongo_cursor_close(cursor);
+	return count;
 }
 
 /*
