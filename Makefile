@@ -8,13 +8,13 @@ MODULE_big = $(EXTENSION)
 PGFILEDESC = "pynomaly_store - storage layer of an anomaly-detection platform"
 
 # The control file is the one home of the version.
-VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(EXTENSION).control)
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(EXTENSION).control)
 
 OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c)))
 
 # Until a version is released, its script is the rooms' SQL in this order.
 ROOM_SQL   = src/mongo/mongo.sql src/fdw/fdw.sql
-DATA_built = sql/$(EXTENSION)--$(VERSION).sql
+DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 
 CLIENT_LIBS = libmongoc-1.0
 PG_CPPFLAGS = -Isrc $(shell pkg-config --cflags $(CLIENT_LIBS)) -MMD -MP
@@ -35,13 +35,17 @@ REGRESS_PREP  = regress-dirs
 
 EXTRA_CLEAN = $(OBJS:.o=.d) build test/results
 
+# Goals of ours that PGXS must not see: it has a "check" of its own.
+include test/check.mk
+ifndef ONLY_CHECK_GOALS
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 -include $(OBJS:.o=.d)
+endif
 
-sql/$(EXTENSION)--$(VERSION).sql: $(ROOM_SQL)
-	{ echo '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
+sql/$(EXTENSION)--$(EXTVERSION).sql: $(ROOM_SQL)
+	{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
 	  cat $^; } > $@
 
 .PHONY: regress-dirs

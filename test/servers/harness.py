@@ -65,8 +65,8 @@ def is_(got, expected, name):
 
 def like(text, pattern, name):
     """Test that a text has a match of a pattern."""
-    return ok(re.search(pattern, text or ""), name, f"    text: {text!r}",
-              f"has no {pattern!r}")
+    return ok(re.search(pattern, text or ""), name,
+              f"there is no {pattern!r} in:", text)
 
 
 def throws(run, sqlstate, name, **patterns):
@@ -106,8 +106,9 @@ def done():
 
 def died(kind, value, trace):
     """An exception that no test expected is a failed test."""
-    ok(False, f"died: {kind.__name__}: {value}",
+    ok(False, f"died of {kind.__name__}",
        "".join(traceback.format_exception(kind, value, trace)))
+    done()
 
 
 sys.excepthook = died
