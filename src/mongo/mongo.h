@@ -203,32 +203,6 @@ extern Oid	pns_mongo_objectid_type(void);
 /* ---------- in options.c: what makes a connection ---------- */
 
 /*
- * The options of a server and a user mapping that concern the connection.
- * Strings are NULL where the option was not given.
- */
-typedef struct PnsMongoOptions
-{
-	const char *uri;
-	const char *host;			/* "localhost" unless given */
-	int			port;			/* 27017 unless given */
-	const char *username;
-	const char *password;
-	const char *authentication_database;
-	const char *authentication_mechanism;
-	const char *replica_set;
-	const char *read_preference;
-	bool		tls;
-	const char *tls_ca_file;
-	const char *tls_certificate_key_file;
-	const char *tls_certificate_key_password;
-	const char *tls_crl_file;
-	bool		tls_allow_invalid_certificates;
-	bool		tls_allow_invalid_hostnames;
-	int			connect_timeout;	/* milliseconds */
-	const char *application_name;
-} PnsMongoOptions;
-
-/*
  * Is name an option of the room in this catalog (ForeignServerRelationId or
  * UserMappingRelationId)?  Aliases of mongo_fdw count.
  */
@@ -240,7 +214,7 @@ extern List *pns_mongo_option_names(Oid catalog);
 /*
  * Check one list of DefElems at DDL time: values parse, the uri parses and is
  * not contradicted, files are readable and set by whom they may be set.
- * HV00B-class errors (fdw_invalid_attribute_value) with a hint; 42501 for
+ * HV024 (fdw_invalid_attribute_value) with a hint; 42501 for
  * files.  Options of other rooms are skipped.
  */
 extern void pns_mongo_check_options(List *options, Oid catalog);

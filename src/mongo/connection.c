@@ -1,0 +1,460 @@
+/*-------------------------------------------------------------------------
+ *
+ * connection.c
+ *	  One client per user mapping, kept for the life of the backend.
+ *
+ * A client is made when it is first needed and tested at once.  It is thrown
+ * away when its server or its user mapping is altered and no transaction uses
+ * it, when it rested and turns out to be dead, and after every cancel and every
+ * failure of the network: the driver would make the next statement wait for a
+ * cool-down, and opening another costs milliseconds.
+ *
+ * All commands of a client go to one member of the deployment, in one session.
+ * So a statement sees one server, the driver has no reason to look for another
+ * one in between (which sleeps where no cancel is heard), and killing the
+ * session kills all that the client has started.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mongo/private.h"
+
+#include "access/xact.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+static HTAB *connections = NULL;
+
+static void create_cache(void);
+static UserMapping *find_mapping(const ForeignServer *server, Oid userid);
+static bool is_replaceable(const PnsConnection *connection);
+static bool is_alive(PnsConnection *connection);
+static void open_client(PnsConnection *connection, const ForeignServer *server,
+						const UserMapping *mapping);
+static bool test_client(PnsConnection *connection, bson_error_t *error);
+static bool ping(PnsConnection *connection, bson_error_t *error);
+static char *describe_hosts(const mongoc_uri_t *uri);
+static void forget(PnsConnection *connection);
+static void collect_kills(PnsConnection *connection, bson_t *kills);
+static void at_transaction_end(XactEvent event, void *arg);
+static void at_invalidation(Datum arg, int cacheid, uint32 hashvalue);
+
+/*
+ * pns_mongo_init has nothing to register: the room has no settings, and the
+ * driver is started by whoever needs it first.
+ */
+void
+pns_mongo_init(void)
+{
+}
+
+/*
+ * pns_mongo_get_connection gives the session's connection to a server for a
+ * user, opening or replacing its client where there is none that works.  A
+ * client that died while nobody used it is replaced without a word.
+ */
+PnsConnection *
+pns_mongo_get_connection(Oid serverid, Oid userid)
+{
+	ForeignServer *server = GetForeignServer(serverid);
+	UserMapping *mapping = find_mapping(server, userid);
+	PnsConnection *connection;
+	bool		found;
+
+	pns_mongo_start_driver();
+	if (connections == NULL)
+		create_cache();
+
+	connection = hash_search(connections, &mapping->umid, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset(connection, 0, sizeof(*connection));
+		connection->umid = mapping->umid;
+		dlist_init(&connection->cursors);
+	}
+	if (connection->client != NULL && is_replaceable(connection) &&
+		((connection->invalidated && !connection->used) || !is_alive(connection)))
+		pns_mongo_discard(connection);
+	CHECK_FOR_INTERRUPTS();
+
+	if (connection->client == NULL)
+		open_client(connection, server, mapping);
+	connection->used = true;
+	return connection;
+}
+
+/*
+ * pns_mongo_require_client reports a connection whose client was thrown away
+ * earlier in the transaction, and allows the driver to be called otherwise.
+ */
+void
+pns_mongo_require_client(PnsConnection *connection)
+{
+	if (connection->client == NULL)
+		pns_mongo_throw_closed();
+	connection->last_used = bson_get_monotonic_time();
+}
+
+/* pns_mongo_throw_closed reports that what is asked for went with its client. */
+void
+pns_mongo_throw_closed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
+			 errmsg("the connection to the MongoDB server has been closed"),
+			 errhint("The next statement opens a new one.")));
+}
+
+/*
+ * pns_mongo_append_target adds to a command's options the member and the
+ * session that all commands of the connection have in common.
+ */
+void
+pns_mongo_append_target(PnsConnection *connection, bson_t *opts)
+{
+	bson_error_t error;
+
+	BSON_APPEND_INT32(opts, "serverId", (int32) connection->server_id);
+	if (connection->session != NULL)
+		mongoc_client_session_append(connection->session, opts, &error);
+}
+
+/*
+ * pns_mongo_begin_bounded makes what follows deaf to interrupts and short, for
+ * cleaning up.  Ends with pns_mongo_end_bounded.
+ */
+void
+pns_mongo_begin_bounded(PnsConnection *connection)
+{
+	HOLD_INTERRUPTS();
+	connection->transport.deaf = true;
+	connection->transport.deadline =
+		bson_get_monotonic_time() + PNS_CLEANUP_TIMEOUT * 1000;
+}
+
+/* pns_mongo_end_bounded is the end of pns_mongo_begin_bounded. */
+void
+pns_mongo_end_bounded(PnsConnection *connection)
+{
+	connection->transport.deaf = false;
+	connection->transport.deadline = 0;
+	RESUME_INTERRUPTS();
+}
+
+/*
+ * pns_mongo_discard throws the client away, with its cursors, its session and
+ * its sockets; where it was in the middle of something, what that left on the
+ * server too.  Does not throw, and waits for PNS_CLEANUP_TIMEOUT at most.
+ */
+void
+pns_mongo_discard(PnsConnection *connection)
+{
+	bson_t		kills = BSON_INITIALIZER;
+	bool		clean = !connection->transport.interrupted &&
+		!connection->transport.failed;
+
+	if (connection->context == NULL)
+		return;
+
+	pns_mongo_begin_bounded(connection);
+	if (!clean)
+	{
+		collect_kills(connection, &kills);
+		connection->transport.interrupted = true;
+		if (connection->client != NULL)
+			mongoc_client_reset(connection->client);
+	}
+	pns_mongo_release_cursors(connection);
+	if (connection->session != NULL)
+		mongoc_client_session_destroy(connection->session);
+	if (connection->client != NULL)
+		mongoc_client_destroy(connection->client);
+	if (!bson_empty(&kills))
+		pns_mongo_kill_remains(connection->uri, &connection->transport, &kills);
+	bson_destroy(&kills);
+	pns_mongo_end_bounded(connection);
+	forget(connection);
+}
+
+/*
+ * pns_mongo_after_call acts on an interrupt after a call of the driver.  If it
+ * was what made the call fail, the client goes first.
+ */
+void
+pns_mongo_after_call(PnsConnection *connection)
+{
+	bool		interrupted = connection->transport.interrupted;
+
+	if (interrupted)
+		pns_mongo_discard(connection);
+	CHECK_FOR_INTERRUPTS();
+	if (interrupted)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("canceling statement due to an interrupted wait for the MongoDB server")));
+}
+
+/* create_cache makes the cache, empty, and sees to it that it stays true. */
+static void
+create_cache(void)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(PnsConnection);
+	connections = hash_create("pynomaly_store connections", 8, &ctl,
+							  HASH_ELEM | HASH_BLOBS);
+	RegisterXactCallback(at_transaction_end, NULL);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, at_invalidation, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, at_invalidation, (Datum) 0);
+}
+
+/*
+ * find_mapping gives the user mapping of a user, else that of PUBLIC.  Core's
+ * own error for there being none lacks a hint.
+ */
+static UserMapping *
+find_mapping(const ForeignServer *server, Oid userid)
+{
+	if (!SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(userid),
+							   ObjectIdGetDatum(server->serverid)) &&
+		!SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid),
+							   ObjectIdGetDatum(server->serverid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("user mapping not found for user \"%s\", server \"%s\"",
+						GetUserNameFromId(userid, false), server->servername),
+				 errhint("Use CREATE USER MAPPING; without options for a MongoDB server that asks for no password.")));
+	return GetUserMapping(userid, server->serverid);
+}
+
+/*
+ * is_replaceable tells whether nothing of the running transaction depends on
+ * the client.
+ */
+static bool
+is_replaceable(const PnsConnection *connection)
+{
+	return dlist_is_empty((dlist_head *) &connection->cursors);
+}
+
+/*
+ * is_alive tells whether a client can be used again.  Sockets that the peer
+ * has closed show at once; after a rest the server is asked, because what a
+ * firewall has dropped shows only when something is sent.
+ */
+static bool
+is_alive(PnsConnection *connection)
+{
+	bson_error_t error;
+	bool		alive;
+
+	if (connection->transport.interrupted || connection->transport.failed ||
+		!pns_mongo_transport_quiet(&connection->transport))
+		return false;
+	if (bson_get_monotonic_time() - connection->last_used < PNS_IDLE_TEST * 1000)
+		return true;
+
+	HOLD_INTERRUPTS();
+	alive = ping(connection, &error);
+	RESUME_INTERRUPTS();
+	return alive;
+}
+
+/*
+ * open_client makes and tests a client.  What it fills in is complete before
+ * the first step that can fail half-way, so that pns_mongo_discard undoes it.
+ */
+static void
+open_client(PnsConnection *connection, const ForeignServer *server,
+			const UserMapping *mapping)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "pynomaly_store connection",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	PnsMongoOptions *options = pns_mongo_get_options(server->options, mapping->options);
+	mongoc_uri_t *uri = pns_mongo_build_uri(options)->object;
+	const char *address = describe_hosts(uri);
+	bson_error_t error = {0};
+
+	if (options->tls_ca_directory != NULL)
+		options->tls_ca_directory = pstrdup(options->tls_ca_directory);
+	if (options->tls_crl_file != NULL)
+		options->tls_crl_file = pstrdup(options->tls_crl_file);
+	MemoryContextSwitchTo(caller);
+
+	MemoryContextSetParent(context, TopMemoryContext);
+	connection->context = context;
+	connection->uri = uri;
+	connection->address = address;
+	connection->invalidated = false;
+	connection->server_hashvalue =
+		GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid));
+	connection->mapping_hashvalue =
+		GetSysCacheHashValue1(USERMAPPINGOID, ObjectIdGetDatum(mapping->umid));
+	pns_mongo_transport_init(&connection->transport, uri,
+							 options->tls_ca_directory, options->tls_crl_file);
+
+	if (!test_client(connection, &error))
+		pns_mongo_throw_connect(connection, &error);
+	connection->last_used = bson_get_monotonic_time();
+}
+
+/*
+ * test_client makes the client, finds the member to talk to, and logs in: true
+ * where all of it went well within the connection's time-out.
+ */
+static bool
+test_client(PnsConnection *connection, bson_error_t *error)
+{
+	mongoc_session_opt_t *opts;
+	mongoc_server_description_t *server = NULL;
+	int64		timeout = mongoc_uri_get_option_as_int32(connection->uri,
+														 MONGOC_URI_CONNECTTIMEOUTMS, 0);
+	bool		good = false;
+
+	HOLD_INTERRUPTS();
+	connection->transport.deadline = bson_get_monotonic_time() + timeout * 1000;
+	connection->client = pns_mongo_client_create(connection->uri,
+												 &connection->transport, error);
+	if (connection->client != NULL)
+		server = mongoc_client_select_server(connection->client, false,
+											 mongoc_client_get_read_prefs(connection->client),
+											 error);
+	if (server != NULL)
+	{
+		connection->server_id = mongoc_server_description_id(server);
+		mongoc_server_description_destroy(server);
+
+		opts = mongoc_session_opts_new();
+		mongoc_session_opts_set_causal_consistency(opts, false);
+		connection->session = mongoc_client_start_session(connection->client, opts, error);
+		mongoc_session_opts_destroy(opts);
+
+		good = ping(connection, error);
+	}
+	connection->transport.deadline = 0;
+	RESUME_INTERRUPTS();
+	return good;
+}
+
+/* ping asks the server for a sign of life, logging in where that is due. */
+static bool
+ping(PnsConnection *connection, bson_error_t *error)
+{
+	bson_t		command = BSON_INITIALIZER;
+	bson_t		opts = BSON_INITIALIZER;
+	bool		answered;
+
+	BSON_APPEND_INT32(&command, "ping", 1);
+	pns_mongo_append_target(connection, &opts);
+	answered = mongoc_client_command_with_opts(connection->client, "admin", &command,
+											   NULL, &opts, NULL, error);
+	bson_destroy(&command);
+	bson_destroy(&opts);
+	return answered;
+}
+
+/* describe_hosts names the hosts of a uri for messages. */
+static char *
+describe_hosts(const mongoc_uri_t *uri)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (const mongoc_host_list_t *host = mongoc_uri_get_hosts(uri);
+		 host != NULL; host = host->next)
+		appendStringInfo(&names, "%s%s", names.len > 0 ? "," : "", host->host_and_port);
+	if (mongoc_uri_get_srv_hostname(uri) != NULL)
+		appendStringInfoString(&names, mongoc_uri_get_srv_hostname(uri));
+	return pns_mongo_server_text(names.data);
+}
+
+/* forget empties a connection whose client has been destroyed. */
+static void
+forget(PnsConnection *connection)
+{
+	MemoryContext context = connection->context;
+
+	connection->client = NULL;
+	connection->session = NULL;
+	connection->uri = NULL;
+	connection->address = NULL;
+	connection->context = NULL;
+	MemoryContextDelete(context);
+}
+
+/*
+ * collect_kills says how to end what the client has on its server: all of its
+ * session or, on a server without sessions, each cursor that is known.
+ */
+static void
+collect_kills(PnsConnection *connection, bson_t *kills)
+{
+	bson_t		command = BSON_INITIALIZER;
+	bson_t		sessions;
+
+	if (connection->session != NULL)
+	{
+		BSON_APPEND_ARRAY_BEGIN(&command, "killSessions", &sessions);
+		BSON_APPEND_DOCUMENT(&sessions, "0",
+							 mongoc_client_session_get_lsid(connection->session));
+		bson_append_array_end(&command, &sessions);
+		BSON_APPEND_DOCUMENT(kills, "admin", &command);
+	}
+	else
+		pns_mongo_collect_cursors(connection, kills);
+	bson_destroy(&command);
+}
+
+/*
+ * at_transaction_end throws away the clients that are not to be used again.
+ * Cursors of an aborted transaction may still be open here; they go with
+ * their client, or with their contexts right afterwards.
+ */
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	HASH_SEQ_STATUS status;
+	PnsConnection *connection;
+
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PARALLEL_PRE_COMMIT ||
+		event == XACT_EVENT_PRE_PREPARE)
+		return;
+
+	hash_seq_init(&status, connections);
+	while ((connection = hash_seq_search(&status)) != NULL)
+	{
+		connection->used = false;
+		if (connection->invalidated || connection->transport.interrupted ||
+			connection->transport.failed)
+			pns_mongo_discard(connection);
+	}
+}
+
+/*
+ * at_invalidation marks the clients whose server or user mapping was altered.
+ * hashvalue 0 stands for all.
+ */
+static void
+at_invalidation(Datum arg, int cacheid, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS status;
+	PnsConnection *connection;
+
+	hash_seq_init(&status, connections);
+	while ((connection = hash_seq_search(&status)) != NULL)
+	{
+		if (hashvalue == 0 ||
+			(cacheid == FOREIGNSERVEROID && connection->server_hashvalue == hashvalue) ||
+			(cacheid == USERMAPPINGOID && connection->mapping_hashvalue == hashvalue))
+			connection->invalidated = true;
+	}
+}

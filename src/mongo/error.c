@@ -1,0 +1,334 @@
+/*-------------------------------------------------------------------------
+ *
+ * error.c
+ *	  The one door through which errors of the driver and the server go.
+ *
+ * The message is ours, so that it can be recognized; the server's own text,
+ * with the name and number of its code, is the detail; the command, without
+ * secrets, is the context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mongo/private.h"
+
+#include "catalog/namespace.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+/* Bytes of a command that are shown. */
+#define PNS_CONTEXT_MAX 1024
+
+/* What a code of the server means in SQL. */
+typedef struct CodeState
+{
+	int			code;
+	int			state;
+} CodeState;
+
+/* Sorted by SQLSTATE. */
+static const CodeState code_states[] = {
+	{6, ERRCODE_CONNECTION_FAILURE},	/* HostUnreachable */
+	{7, ERRCODE_CONNECTION_FAILURE},	/* HostNotFound */
+	{89, ERRCODE_CONNECTION_FAILURE},	/* NetworkTimeout */
+	{9001, ERRCODE_CONNECTION_FAILURE}, /* SocketException */
+	{17, ERRCODE_PROTOCOL_VIOLATION},	/* ProtocolError */
+	{59, ERRCODE_FEATURE_NOT_SUPPORTED},	/* CommandNotFound */
+	{115, ERRCODE_FEATURE_NOT_SUPPORTED},	/* CommandNotSupported */
+	{238, ERRCODE_FEATURE_NOT_SUPPORTED},	/* NotImplemented */
+	{263, ERRCODE_FEATURE_NOT_SUPPORTED},	/* OperationNotSupportedInTransaction */
+	{15, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE},	/* Overflow */
+	{16608, ERRCODE_DIVISION_BY_ZERO},	/* $divide, before 8.0 */
+	{16609, ERRCODE_DIVISION_BY_ZERO},	/* $divide of other types */
+	{16610, ERRCODE_DIVISION_BY_ZERO},	/* $mod, before 8.0 */
+	{4848401, ERRCODE_DIVISION_BY_ZERO},	/* $divide */
+	{4848403, ERRCODE_DIVISION_BY_ZERO},	/* $mod */
+	{2, ERRCODE_INVALID_PARAMETER_VALUE},	/* BadValue */
+	{72, ERRCODE_INVALID_PARAMETER_VALUE},	/* InvalidOptions */
+	{241, ERRCODE_INVALID_TEXT_REPRESENTATION}, /* ConversionFailure */
+	{22, ERRCODE_DATA_CORRUPTED},	/* InvalidBSON */
+	{11000, ERRCODE_UNIQUE_VIOLATION},	/* DuplicateKey */
+	{11001, ERRCODE_UNIQUE_VIOLATION},	/* the same, on update */
+	{121, ERRCODE_CHECK_VIOLATION}, /* DocumentValidationFailure */
+	{43, ERRCODE_INVALID_CURSOR_STATE}, /* CursorNotFound */
+	{237, ERRCODE_INVALID_CURSOR_STATE},	/* CursorKilled */
+	{18, ERRCODE_INVALID_PASSWORD}, /* AuthenticationFailed */
+	{11, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION},	/* UserNotFound */
+	{112, ERRCODE_T_R_SERIALIZATION_FAILURE},	/* WriteConflict */
+	{246, ERRCODE_T_R_SERIALIZATION_FAILURE},	/* SnapshotUnavailable */
+	{64, ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN}, /* WriteConcernFailed */
+	{13, ERRCODE_INSUFFICIENT_PRIVILEGE},	/* Unauthorized */
+	{9, ERRCODE_SYNTAX_ERROR},	/* FailedToParse */
+	{168, ERRCODE_SYNTAX_ERROR},	/* InvalidPipelineOperator */
+	{40324, ERRCODE_SYNTAX_ERROR},	/* unknown pipeline stage */
+	{40415, ERRCODE_SYNTAX_ERROR},	/* unknown field of a command */
+	{73, ERRCODE_INVALID_NAME}, /* InvalidNamespace */
+	{14, ERRCODE_DATATYPE_MISMATCH},	/* TypeMismatch */
+	{26, ERRCODE_UNDEFINED_TABLE},	/* NamespaceNotFound */
+	{48, ERRCODE_DUPLICATE_TABLE},	/* NamespaceExists */
+	{27, ERRCODE_UNDEFINED_OBJECT}, /* IndexNotFound */
+	{85, ERRCODE_DUPLICATE_OBJECT}, /* IndexOptionsConflict */
+	{86, ERRCODE_DUPLICATE_OBJECT}, /* IndexKeySpecsConflict */
+	{166, ERRCODE_WRONG_OBJECT_TYPE},	/* CommandNotSupportedOnView */
+	{14031, ERRCODE_DISK_FULL}, /* OutOfDiskSpace */
+	{146, ERRCODE_OUT_OF_MEMORY},	/* ExceededMemoryLimit */
+	{292, ERRCODE_OUT_OF_MEMORY},	/* ... NoDiskUseAllowed */
+	{10334, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* BSONObjectTooLarge */
+	{17280, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* KeyTooLong */
+	{24, ERRCODE_LOCK_NOT_AVAILABLE},	/* LockTimeout */
+	{50, ERRCODE_QUERY_CANCELED},	/* MaxTimeMSExpired */
+	{262, ERRCODE_QUERY_CANCELED},	/* ExceededTimeLimit */
+	{11601, ERRCODE_QUERY_CANCELED},	/* Interrupted */
+	{91, ERRCODE_ADMIN_SHUTDOWN},	/* ShutdownInProgress */
+	{11600, ERRCODE_ADMIN_SHUTDOWN},	/* InterruptedAtShutdown */
+	{189, ERRCODE_CANNOT_CONNECT_NOW},	/* PrimarySteppedDown */
+	{10107, ERRCODE_CANNOT_CONNECT_NOW},	/* NotWritablePrimary */
+	{11602, ERRCODE_CANNOT_CONNECT_NOW},	/* InterruptedDueToReplStateChange */
+	{13435, ERRCODE_CANNOT_CONNECT_NOW},	/* NotPrimaryNoSecondaryOk */
+	{13436, ERRCODE_CANNOT_CONNECT_NOW},	/* NotPrimaryOrSecondary */
+};
+
+/* Commands that carry secrets in their members. */
+static const char *const secret_commands[] = {
+	"authenticate", "copydb", "copydbgetnonce", "copydbsaslstart", "createUser",
+	"getnonce", "saslContinue", "saslStart", "updateUser"
+};
+
+static int	server_state(int code, const bson_t *reply);
+static int	driver_state(const bson_error_t *error);
+static bool is_lost(int state);
+static char *describe_failure(const bson_error_t *error, const bson_t *reply);
+static char *show_command(const char *database, PnsDocument command);
+static bool is_secret(const char *name);
+
+/*
+ * pns_mongo_throw_connect raises why a client could not be opened, and throws
+ * away what there is of it.
+ */
+void
+pns_mongo_throw_connect(PnsConnection *connection, const bson_error_t *error)
+{
+	char	   *address = pstrdup(connection->address);
+	const char *username = mongoc_uri_get_username(connection->uri);
+	bool		reached = connection->transport.reached;
+	bool		refused = (error->domain == MONGOC_ERROR_CLIENT &&
+						   error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE) ||
+		(error->domain == MONGOC_ERROR_SERVER && error->code == 18);
+	char	   *user = pns_mongo_server_text(username != NULL ? username : "");
+	char	   *detail = pns_mongo_server_text(error->message);
+
+	pns_mongo_after_call(connection);
+	pns_mongo_discard(connection);
+
+	if (refused)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PASSWORD),
+				 errmsg("MongoDB server \"%s\" refused to log in user \"%s\"", address, user),
+				 errdetail("MongoDB says: %s", detail),
+				 errhint("Check \"username\", \"password\", \"authentication_database\" and \"authentication_mechanism\" in the user mapping.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+			 errmsg("could not connect to MongoDB server \"%s\"", address),
+			 errdetail("The driver says: %s", detail),
+			 reached ?
+			 errhint("Something listens there but did not answer as MongoDB does; check the host, the port and the option \"tls\".") :
+			 errhint("Check that the server is running and accepts connections on this host and port.")));
+}
+
+/*
+ * pns_mongo_throw raises a failed command.  reply is the server's, empty where
+ * there was none; command is what was asked of database.  After a failure of
+ * the network, or of the member talked to, the client is thrown away.
+ */
+void
+pns_mongo_throw(PnsConnection *connection, const bson_error_t *error,
+				PnsDocument reply, const char *database, PnsDocument command)
+{
+	bson_t		answer = BSON_INITIALIZER;
+	PnsBsonIterator iterator;
+	char	   *address = pstrdup(connection->address);
+	char	   *detail;
+	char	   *context;
+	const char *name = "";
+	int			state;
+
+	if (reply.size > 0)
+		(void) bson_init_static(&answer, reply.data, reply.size);
+	state = error->domain == MONGOC_ERROR_SERVER ?
+		server_state(error->code, &answer) : driver_state(error);
+	detail = describe_failure(error, &answer);
+	context = show_command(database, command);
+	pns_bson_iterate(&iterator, command);
+	if (pns_bson_next(&iterator))
+		name = iterator.key;
+
+	if (is_lost(state) || connection->transport.failed)
+	{
+		connection->transport.failed = true;
+		pns_mongo_discard(connection);
+	}
+	CHECK_FOR_INTERRUPTS();
+
+	ereport(ERROR,
+			(errcode(state),
+			 state == ERRCODE_CONNECTION_FAILURE ?
+			 errmsg("lost the connection to MongoDB server \"%s\"", address) :
+			 errmsg("MongoDB command \"%s\" failed", name),
+			 errdetail("%s", detail),
+			 errcontext("MongoDB command: %s", context)));
+}
+
+/*
+ * pns_mongo_server_text gives text of the driver or the server, which is UTF-8
+ * or should be, in the database's encoding.  What cannot be said in that
+ * becomes a question mark: a message must not fail over its wording.
+ */
+char *
+pns_mongo_server_text(const char *text)
+{
+	StringInfoData out;
+	Oid			conversion = InvalidOid;
+	const unsigned char *c = (const unsigned char *) text;
+	int			left = strlen(text);
+
+	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
+		conversion = FindDefaultConversionProc(PG_UTF8, GetDatabaseEncoding());
+
+	initStringInfo(&out);
+	while (left > 0)
+	{
+		int			size = pg_utf_mblen(c);
+		unsigned char converted[MAX_CONVERSION_GROWTH * 4 + 1];
+
+		if (size > left || !pg_utf8_islegal(c, size))
+		{
+			appendStringInfoChar(&out, '?');
+			size = 1;
+		}
+		else if (size == 1 || !OidIsValid(conversion))
+			appendBinaryStringInfo(&out, (const char *) c, size);
+		else if (pg_do_encoding_conversion_buf(conversion, PG_UTF8, GetDatabaseEncoding(),
+											   (unsigned char *) c, size, converted,
+											   sizeof(converted), true) == size)
+			appendStringInfoString(&out, (char *) converted);
+		else
+			appendStringInfoChar(&out, '?');
+		c += size;
+		left -= size;
+	}
+	return out.data;
+}
+
+/* server_state gives the SQLSTATE of an error that the server reported. */
+static int
+server_state(int code, const bson_t *reply)
+{
+	for (int i = 0; i < lengthof(code_states); i++)
+	{
+		if (code_states[i].code == code)
+			return code_states[i].state;
+	}
+	if (mongoc_error_has_label(reply, "TransientTransactionError"))
+		return ERRCODE_T_R_SERIALIZATION_FAILURE;
+	return ERRCODE_FDW_ERROR;
+}
+
+/* driver_state gives the SQLSTATE of an error that the driver reported. */
+static int
+driver_state(const bson_error_t *error)
+{
+	switch (error->domain)
+	{
+		case MONGOC_ERROR_STREAM:
+		case MONGOC_ERROR_SERVER_SELECTION:
+			return ERRCODE_CONNECTION_FAILURE;
+		case MONGOC_ERROR_PROTOCOL:
+			return ERRCODE_PROTOCOL_VIOLATION;
+		case MONGOC_ERROR_BSON:
+			return ERRCODE_DATA_CORRUPTED;
+		case MONGOC_ERROR_CURSOR:
+			return ERRCODE_INVALID_CURSOR_STATE;
+		case MONGOC_ERROR_CLIENT:
+			if (error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE)
+				return ERRCODE_INVALID_PASSWORD;
+			break;
+		default:
+			break;
+	}
+	return ERRCODE_FDW_ERROR;
+}
+
+/* is_lost tells whether a client is of no more use after such an error. */
+static bool
+is_lost(int state)
+{
+	switch (state)
+	{
+		case ERRCODE_CONNECTION_FAILURE:
+		case ERRCODE_PROTOCOL_VIOLATION:
+		case ERRCODE_ADMIN_SHUTDOWN:
+		case ERRCODE_CANNOT_CONNECT_NOW:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* describe_failure words the detail: the server's text, and its code. */
+static char *
+describe_failure(const bson_error_t *error, const bson_t *reply)
+{
+	const char *text = error->message;
+	const char *code_name = NULL;
+	bson_iter_t iter;
+
+	if (error->domain != MONGOC_ERROR_SERVER)
+		return psprintf("The driver says: %s", pns_mongo_server_text(text));
+
+	if (bson_iter_init_find(&iter, reply, "errmsg") && BSON_ITER_HOLDS_UTF8(&iter))
+		text = bson_iter_utf8(&iter, NULL);
+	if (bson_iter_init_find(&iter, reply, "codeName") && BSON_ITER_HOLDS_UTF8(&iter))
+		code_name = bson_iter_utf8(&iter, NULL);
+	return psprintf("MongoDB says: %s (code %u%s%s)", pns_mongo_server_text(text),
+					error->code, code_name != NULL ? ", " : "",
+					code_name != NULL ? pns_mongo_server_text(code_name) : "");
+}
+
+/*
+ * show_command gives a command and its database as Extended JSON, cut where it
+ * is long.
+ */
+static char *
+show_command(const char *database, PnsDocument command)
+{
+	StringInfoData text;
+	PnsBsonIterator iterator;
+
+	pns_bson_iterate(&iterator, command);
+	if (pns_bson_next(&iterator) && is_secret(iterator.key))
+		return psprintf("%s, which is not shown because it may contain secrets", iterator.key);
+
+	initStringInfo(&text);
+	(void) pns_json_append_document(&text, command, PNS_JSON_RELAXED);
+	if (text.len > PNS_CONTEXT_MAX)
+	{
+		text.len = pg_mbcliplen(text.data, text.len, PNS_CONTEXT_MAX);
+		text.data[text.len] = '\0';
+		appendStringInfoString(&text, "...");
+	}
+	return psprintf("%s, database \"%s\"", text.data, pns_mongo_server_text(database));
+}
+
+/* is_secret tells whether a command of this name carries secrets. */
+static bool
+is_secret(const char *name)
+{
+	for (int i = 0; i < lengthof(secret_commands); i++)
+	{
+		if (pg_strcasecmp(secret_commands[i], name) == 0)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,164 @@
+/*-------------------------------------------------------------------------
+ *
+ * private.h
+ *	  What the files of this room share, the driver's own types among it.
+ *
+ * Only files of the mongo room include this.
+ *
+ * Every call of the driver that can do I/O stands between HOLD_INTERRUPTS()
+ * and RESUME_INTERRUPTS(): a log handler, or anything else that PostgreSQL
+ * code does meanwhile, must not jump through the driver's frames.  A cancel
+ * makes the stream fail instead, the driver returns, and then
+ * pns_mongo_after_call acts on it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PNS_MONGO_PRIVATE_H
+#define PNS_MONGO_PRIVATE_H
+
+#define PNS_MONGO_PRIVATE
+#include "mongo/mongo.h"
+
+#include <mongoc/mongoc.h>
+
+#include "lib/ilist.h"
+
+/* How long a clean-up may keep a session that wants to go on, all in all. */
+#define PNS_CLEANUP_TIMEOUT 100 /* milliseconds */
+
+/* A connection that rested for this long is tested before it is used again. */
+#define PNS_IDLE_TEST 5000		/* milliseconds */
+
+/* An option that is on, off, or left to the uri and the driver. */
+typedef enum PnsMongoSwitch
+{
+	PNS_SWITCH_DEFAULT = 0,
+	PNS_SWITCH_OFF,
+	PNS_SWITCH_ON
+} PnsMongoSwitch;
+
+/*
+ * The options of a server and a user mapping that concern the connection, in
+ * the database's encoding.  Strings are NULL where the option was not given.
+ */
+typedef struct PnsMongoOptions
+{
+	const char *uri;
+	const char *host;			/* means "localhost" unless given */
+	int			port;			/* means 27017 where it is 0 */
+	const char *username;
+	const char *password;
+	const char *authentication_database;
+	const char *authentication_mechanism;
+	const char *replica_set;
+	const char *read_preference;
+	PnsMongoSwitch tls;
+	const char *tls_ca_file;
+	const char *tls_ca_directory;
+	const char *tls_certificate_key_file;
+	const char *tls_certificate_key_password;
+	const char *tls_crl_file;
+	PnsMongoSwitch tls_allow_invalid_certificates;
+	PnsMongoSwitch tls_allow_invalid_hostnames;
+	int			connect_timeout;	/* milliseconds; 0 unless given */
+	const char *application_name;
+} PnsMongoOptions;
+
+/*
+ * What the streams of one client have in common.  Filled in by whoever makes
+ * the client, and lives at least as long as that.
+ */
+typedef struct PnsTransport
+{
+	bool		use_tls;
+	mongoc_ssl_opt_t ssl;		/* its strings belong to the maker */
+	const char *only_host;		/* "host:port" to which it is confined */
+
+	/* for the time of a clean-up or of making the client */
+	bool		deaf;			/* interrupts do not end a wait */
+	int64		deadline;		/* of bson_get_monotonic_time; 0: none */
+
+	/* set by the streams */
+	bool		interrupted;	/* nothing more is sent or received */
+	bool		failed;			/* a stream broke or ran into its time-out */
+	bool		reached;		/* some peer accepted a connection */
+	char		last_host[BSON_HOST_NAME_MAX + 7];	/* last written to */
+	dlist_head	streams;
+} PnsTransport;
+
+/*
+ * A session's connection to a server for a user.  Lives in the cache for as
+ * long as the backend does; the client in it comes and goes.
+ */
+struct PnsConnection
+{
+	Oid			umid;			/* hash key: of the user mapping */
+	bool		used;			/* by the running transaction */
+	bool		invalidated;	/* server or mapping have been altered */
+	uint32		server_hashvalue;
+	uint32		mapping_hashvalue;
+
+	/* all of this is set, or none: */
+	MemoryContext context;		/* owns the strings below */
+	const char *address;		/* host:port for messages, no secrets */
+	mongoc_uri_t *uri;			/* with everything the options say */
+	mongoc_client_t *client;
+
+	mongoc_client_session_t *session;	/* NULL: the server has none */
+	uint32		server_id;		/* the member that all commands go to */
+	int64		last_used;		/* of bson_get_monotonic_time */
+	PnsTransport transport;
+	dlist_head	cursors;		/* open ones */
+};
+
+/* in stream.c */
+extern void pns_mongo_transport_init(PnsTransport *transport, const mongoc_uri_t *uri,
+									 const char *ca_directory, const char *crl_file);
+extern mongoc_stream_t *pns_mongo_open_stream(const mongoc_uri_t *uri,
+											  const mongoc_host_list_t *host,
+											  void *transport,
+											  bson_error_t *error);
+extern bool pns_mongo_transport_quiet(PnsTransport *transport);
+
+/* in client.c */
+extern void pns_mongo_start_driver(void);
+extern const char *pns_mongo_last_note(void);
+extern mongoc_client_t *pns_mongo_client_create(const mongoc_uri_t *uri,
+												PnsTransport *transport,
+												bson_error_t *error);
+extern void pns_mongo_kill_remains(const mongoc_uri_t *uri,
+								   const PnsTransport *thrown_away,
+								   const bson_t *kills);
+
+/* in connection.c */
+extern void pns_mongo_require_client(PnsConnection *connection);
+extern void pns_mongo_throw_closed(void) pg_attribute_noreturn();
+extern void pns_mongo_append_target(PnsConnection *connection, bson_t *opts);
+extern void pns_mongo_begin_bounded(PnsConnection *connection);
+extern void pns_mongo_end_bounded(PnsConnection *connection);
+extern void pns_mongo_discard(PnsConnection *connection);
+extern void pns_mongo_after_call(PnsConnection *connection);
+
+/* in options.c */
+extern PnsMongoOptions *pns_mongo_get_options(List *server, List *mapping);
+extern void pns_mongo_check_file(const char *name, const char *path);
+extern void pns_mongo_check_mechanism(const char *name, const char *mechanism);
+
+/* in uri.c */
+extern PnsHandle *pns_mongo_build_uri(const PnsMongoOptions *options);
+extern void pns_mongo_check_uri(const PnsMongoOptions *options, Oid catalog);
+extern void pns_mongo_check_same_hosts(const char *server_uri, const char *mapping_uri);
+
+/* in cursor.c */
+extern void pns_mongo_release_cursors(PnsConnection *connection);
+extern void pns_mongo_collect_cursors(PnsConnection *connection, bson_t *kills);
+
+/* in error.c */
+extern void pns_mongo_throw_connect(PnsConnection *connection,
+									const bson_error_t *error) pg_attribute_noreturn();
+extern void pns_mongo_throw(PnsConnection *connection, const bson_error_t *error,
+							PnsDocument reply, const char *database,
+							PnsDocument command) pg_attribute_noreturn();
+extern char *pns_mongo_server_text(const char *text);
+
+#endif							/* PNS_MONGO_PRIVATE_H */
