@@ -22,6 +22,10 @@
 
 #include "fdw/private.h"
 
+/* MongoDB's limit for a document, and what we grant one condition; bytes. */
+#define LARGEST_DOCUMENT (16 * 1024 * 1024)
+#define LARGEST_SUPERSET (2 * 1024 * 1024)
+
 /* Where the values of the operands come from. */
 typedef struct FilterContext
 {
@@ -49,6 +53,7 @@ static List *path_prefixes(const char *path);
 static void append_types(PnsBsonBuilder *builder, const char *const *types);
 
 static const char *const array_type[] = {"array", NULL};
+static const char *const array_or_symbol_type[] = {"array", "symbol", NULL};
 
 /* Every type of BSON but null and undefined. */
 static const char *const value_types[] = {
@@ -432,29 +437,40 @@ make_placeholder(const PnsQual *qual)
 }
 
 /*
- * with_guard adds, to an exact condition, that the path meets no array.  _id
- * itself never is one.
+ * with_guard adds, to an exact condition, what keeps MongoDB from selecting
+ * more: that the path meets no array, and that a string is no symbol, a type
+ * that compares as a string there.  _id is never an array.
+ *
+ * A superset that has become too large for a command is not sent.  An exact
+ * condition of that size demands a value that no document has room for.
  */
 static PnsFilter
 with_guard(const PnsQual *qual, PnsFilter filter)
 {
+	bool		is_string = qual->class == PNS_CLASS_TEXT || qual->class == PNS_CLASS_ENUM;
 	List	   *filters;
 	ListCell   *lc;
 
-	if (!qual->exact || filter.kind != PNS_FILTER_SOME ||
-		strcmp(qual->column->native, "_id") == 0)
+	if (filter.kind != PNS_FILTER_SOME)
+		return filter;
+	if (!qual->exact)
+		return filter.document.size <= LARGEST_SUPERSET ? filter : pns_filter_all();
+	if (filter.document.size > LARGEST_DOCUMENT)
+		return pns_filter_none();
+	if (strcmp(qual->column->native, "_id") == 0)
 		return filter;
 
 	filters = list_make1(memcpy(palloc(sizeof(PnsFilter)), &filter, sizeof(PnsFilter)));
 	foreach(lc, path_prefixes(qual->column->native))
 	{
+		bool		whole = foreach_current_index(lc) == 0;
 		PnsFilter  *guard = palloc(sizeof(PnsFilter));
 		PnsBsonBuilder builder;
 
 		pns_bson_begin(&builder);
 		pns_bson_open_document(&builder, (char *) lfirst(lc));
 		pns_bson_open_document(&builder, "$not");
-		append_types(&builder, array_type);
+		append_types(&builder, whole && is_string ? array_or_symbol_type : array_type);
 		pns_bson_close(&builder);
 		pns_bson_close(&builder);
 		*guard = finish(&builder);

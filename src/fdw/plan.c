@@ -15,7 +15,6 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
@@ -253,8 +252,7 @@ extract_operands(Node *node, OperandContext *context)
 	if (node == NULL)
 		return NULL;
 
-	if (!IsA(node, List) && !IsA(node, Const) && !contain_var_clause(node) &&
-		!contain_volatile_functions(node) && !contain_subplans(node))
+	if (!IsA(node, List) && !IsA(node, Const) && pns_fdw_is_operand(node))
 	{
 		Param	   *param = makeNode(Param);
 

@@ -122,6 +122,7 @@ typedef struct PnsQual
 	Oid			operand_type;	/* as the operator takes it (IN: an element) */
 } PnsQual;
 
+extern bool pns_fdw_is_operand(Node *node);
 extern PnsQual *pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno);
 
 /* ---------- filter.c ---------- */

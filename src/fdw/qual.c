@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/stratnum.h"
 #include "access/transam.h"
 #include "catalog/pg_operator.h"
@@ -35,6 +36,9 @@
 
 #include "fdw/private.h"
 
+/* Bytes; as a filter it takes a few times as much. */
+#define SMALL_ARRAY_SIZE (256 * 1024)
+
 /* What an expression is compiled against. */
 typedef struct CompileContext
 {
@@ -50,12 +54,12 @@ static PnsQual *compile_or(List *args, bool truth, CompileContext *context);
 static PnsQual *compile_column(Var *var, bool truth, CompileContext *context);
 static PnsQual *compile_op(OpExpr *expr, bool truth, CompileContext *context);
 static PnsQual *compile_in(ScalarArrayOpExpr *expr, bool truth, CompileContext *context);
+static bool is_small_array(Node *node);
 static PnsQual *compile_null(NullTest *expr, bool truth, CompileContext *context);
 static PnsQual *compile_truth(BooleanTest *expr, bool truth, CompileContext *context);
 static PnsQual *make_qual(PnsQualKind kind, const PnsTableColumn *column);
 static PnsQual *make_null_qual(const PnsTableColumn *column, bool is_null);
 static const PnsTableColumn *column_of(Node *node, CompileContext *context);
-static bool is_operand(Node *node, CompileContext *context);
 static bool comparison_of(Oid opno, const PnsTableColumn *column, PnsCompareOp *op);
 static bool operator_ships(const PnsTableColumn *column, PnsCompareOp op,
 						   Oid operand_type, Oid collation);
@@ -73,6 +77,18 @@ pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno)
 	CompileContext context = {table, varno};
 
 	return compile(expr, true, &context);
+}
+
+/*
+ * pns_fdw_is_operand tells whether an expression has one value for the whole
+ * scan: it names no column and no volatile function.  It is evaluated here
+ * when the scan starts, as for an index scan of PostgreSQL.
+ */
+bool
+pns_fdw_is_operand(Node *node)
+{
+	return !contain_var_clause(node) &&
+		!contain_volatile_functions(node) && !contain_subplans(node);
 }
 
 /*
@@ -228,7 +244,7 @@ compile_op(OpExpr *expr, bool truth, CompileContext *context)
 		right = swap;
 		column = column_of(left, context);
 	}
-	if (column == NULL || !is_operand(right, context) ||
+	if (column == NULL || !pns_fdw_is_operand(right) ||
 		!comparison_of(expr->opno, column, &op))
 		return NULL;
 
@@ -262,7 +278,7 @@ compile_in(ScalarArrayOpExpr *expr, bool truth, CompileContext *context)
 	Oid			left_type;
 	Oid			right_type;
 
-	if (column == NULL || !is_operand(array, context) ||
+	if (column == NULL || !pns_fdw_is_operand(array) ||
 		!comparison_of(expr->opno, column, &op) ||
 		op != (expr->useOr ? PNS_EQ : PNS_NE))
 		return NULL;
@@ -277,8 +293,21 @@ compile_in(ScalarArrayOpExpr *expr, bool truth, CompileContext *context)
 	qual->operand_type = right_type;
 	if (!operator_ships(column, op, right_type, expr->inputcollid))
 		return NULL;
-	qual->exact = comparison_is_exact(column, op);
+	qual->exact = comparison_is_exact(column, op) && is_small_array(array);
 	return qual;
+}
+
+/*
+ * is_small_array tells whether an array is known and fits into a command.
+ * One that does not is not sent, so that it has to be looked at here.
+ */
+static bool
+is_small_array(Node *node)
+{
+	Const	   *array = (Const *) node;
+
+	return IsA(node, Const) &&
+		(array->constisnull || toast_raw_datum_size(array->constvalue) <= SMALL_ARRAY_SIZE);
 }
 
 /*
@@ -394,21 +423,6 @@ column_of(Node *node, CompileContext *context)
 }
 
 /*
- * is_operand tells whether an expression has one value for the whole scan: it
- * names no column of the table and no volatile function.  It is evaluated
- * here when the scan starts, as for an index scan of PostgreSQL.
- */
-static bool
-is_operand(Node *node, CompileContext *context)
-{
-	Bitmapset  *attrs = NULL;
-
-	pull_varattnos(node, context->varno, &attrs);
-	return attrs == NULL &&
-		!contain_volatile_functions(node) && !contain_subplans(node);
-}
-
-/*
  * comparison_of finds out what an operator means, from the operator family
  * that PostgreSQL (or this extension, for objectid) orders the column's type
  * by.  An operator that merely is called "=" is none.
@@ -493,7 +507,7 @@ operator_ships(const PnsTableColumn *column, PnsCompareOp op, Oid operand_type,
 			return equality;
 		case PNS_CLASS_ENUM:
 			/* PostgreSQL orders labels as they were declared */
-			return equality && op == PNS_EQ;
+			return op == PNS_EQ;
 		case PNS_CLASS_NUMERIC:
 		case PNS_CLASS_UUID:
 		case PNS_CLASS_TIMESTAMP:
@@ -528,10 +542,12 @@ comparison_is_exact(const PnsTableColumn *column, PnsCompareOp op)
 	{
 		case PNS_CLASS_OBJECTID:
 			return true;
-		case PNS_CLASS_INT:
-		case PNS_CLASS_BOOL:
 		case PNS_CLASS_TEXT:
 		case PNS_CLASS_ENUM:
+			/* a symbol equals a string there: see with_guard in filter.c */
+			return op == PNS_EQ && strcmp(column->native, "_id") != 0;
+		case PNS_CLASS_INT:
+		case PNS_CLASS_BOOL:
 		case PNS_CLASS_TIMESTAMP:
 		case PNS_CLASS_DATE:
 			return op == PNS_EQ;
