@@ -88,9 +88,21 @@
 #endif
 
 /*
+ * Rejects the text given to an input function, softly where context asks for
+ * that; before PostgreSQL 16 none does.  The function must return after it.
+ */
+#if PG_VERSION_NUM >= 160000
+#define pns_reject_input(context, ...) \
+	errsave((context), (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), __VA_ARGS__))
+#else
+#define pns_reject_input(context, ...) \
+	ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), __VA_ARGS__))
+#endif
+
+/*
  * pns_base_input_safe calls a type's input function and returns false where it
- * rejects the string.  Before PostgreSQL 16 an input function could only
- * throw; base/compat.c then catches what it throws.
+ * rejects the string.  Before PostgreSQL 16 base/compat.c has to catch what it
+ * throws.
  */
 #if PG_VERSION_NUM >= 160000
 static inline bool

@@ -193,7 +193,6 @@ struct PnsConverter
 extern void pns_converter_init(PnsConverter *converter, Oid type, int32 typmod,
 							   bool null_on_mismatch,
 							   PnsJsonFormat json_format);
-extern Oid	pns_objectid_type(void);
 
 /* in convert_number.c */
 extern PnsFit pns_convert_int2(PnsConverter *converter, const PnsBsonValue *value, Datum *result);

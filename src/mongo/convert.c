@@ -7,12 +7,10 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "mongo/codec.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
 static PnsConvert find_simple(Oid type);
 static Oid	true_element_type(Oid type);
@@ -46,7 +44,7 @@ pns_converter_init(PnsConverter *converter, Oid type, int32 typmod,
 		pns_convert_enum_init(converter);
 	else if (OidIsValid(true_element_type(type)))
 		pns_convert_array_init(converter, true_element_type(type));
-	else if (type == pns_objectid_type())
+	else if (type == pns_mongo_objectid_type())
 		converter->convert = pns_convert_objectid;
 	else
 		pns_convert_input_init(converter);
@@ -74,22 +72,6 @@ pns_mongo_check_column_type(Oid type, int32 typmod, bool document,
 				 errmsg("column \"%s\" of type %s cannot hold a whole document",
 						column, format_type_with_typemod(type, typmod)),
 				 errhint("Use jsonb or json.")));
-}
-
-/*
- * pns_objectid_type looks the type pynomaly.objectid up; InvalidOid where
- * there is none.
- */
-Oid
-pns_objectid_type(void)
-{
-	Oid			namespace = get_namespace_oid("pynomaly", true);
-
-	if (!OidIsValid(namespace))
-		return InvalidOid;
-	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-						   CStringGetDatum("objectid"),
-						   ObjectIdGetDatum(namespace));
 }
 
 /* find_simple returns the conversion of a type that needs no preparation. */

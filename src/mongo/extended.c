@@ -125,6 +125,7 @@ pns_json_wrap(const PnsBsonValue *value, PnsJsonFormat format,
 			pns_bson_append_int32(builder, "$maxKey", 1);
 			break;
 		default:
+			/* elog: callers have asked pns_json_is_plain */
 			elog(ERROR, "BSON value of type %d is plain JSON", value->type);
 	}
 	return pns_bson_end(builder);
