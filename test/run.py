@@ -138,7 +138,8 @@ def copy_tree(target):
 
 def build(run):
     """Build with -Werror and install into the private PostgreSQL."""
-    command = ["make", f"PG_CONFIG={run.stack.pg_config}", "COPT=-Werror"]
+    command = ["make", "-s", f"-j{os.cpu_count()}",
+               f"PG_CONFIG={run.stack.pg_config}", "COPT=-Werror"]
     for goal in ("all", "install"):
         status, output, seconds = run.execute(f"make {goal}", [*command, goal])
         if status != 0:
@@ -250,7 +251,7 @@ def main():
     parser.add_argument("words", nargs="*",
                         help="run only tests whose path has one of these in it")
     arguments = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
     shutil.rmtree(LOGS, ignore_errors=True)
     os.makedirs(LOGS)
