@@ -5,6 +5,7 @@
 CREATE EXTENSION IF NOT EXISTS pynomaly_store;
 CREATE SCHEMA fdw_import;
 SET search_path = fdw_import;
+SET TimeZone = 'UTC';
 CREATE SERVER mongo FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (uri :'mongo_uri');
 CREATE USER MAPPING FOR CURRENT_USER SERVER mongo;
 

@@ -5,7 +5,7 @@
 --
 CREATE EXTENSION IF NOT EXISTS pynomaly_store;
 CREATE SCHEMA fdw_shipping;
-SET search_path = fdw_shipping;
+SET search_path = fdw_shipping, pynomaly;
 SET TimeZone = 'UTC';
 
 CREATE SERVER nowhere FOREIGN DATA WRAPPER pynomaly_mongo
@@ -20,7 +20,7 @@ CREATE FOREIGN TABLE t (
     f4 float4, f8 float8,
     n numeric, n2 numeric(10,2),
     flag bool, other_flag bool,
-    s text COLLATE "C", libc text COLLATE "en_US", v varchar(5), nm name, c char(4),
+    s text COLLATE "C", icu text COLLATE "en-x-icu", v varchar(5), nm name, c char(4) COLLATE "C",
     m mood, u uuid, b bytea,
     tz timestamptz, ts timestamp, d date,
     o pynomaly.objectid,
@@ -51,6 +51,8 @@ $$ SELECT shipped('SELECT i4 FROM fdw_shipping.t WHERE ' || condition) $$;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT i4, deep FROM t WHERE i4 = 5 AND s > 'a';
 EXPLAIN (COSTS OFF) SELECT i4 FROM t WHERE i4 = 5;
 
+\pset format unaligned
+\pset tuples_only on
 -- projections
 SELECT shipped('SELECT count(*) FROM fdw_shipping.t');
 SELECT shipped('SELECT _id FROM fdw_shipping.t');
@@ -100,7 +102,6 @@ SELECT shipped_where('n = 5');
 SELECT shipped_where('n = 1.1');
 SELECT shipped_where('n2 > 1.1');
 SELECT shipped_where('n > ''NaN''');
-SELECT shipped_where('n = 1e400');
 
 -- booleans
 SELECT shipped_where('flag');
@@ -124,9 +125,9 @@ SELECT shipped_where('_id < ''5g''');
 SELECT shipped_where('_id < ''zzz''');
 SELECT shipped_where('_id > ''ffffffffffffffffffffffff0''');
 SELECT shipped_where('s <> ''x''');
-SELECT shipped_where('libc = ''x''');
-SELECT shipped_where('libc > ''x''');
-SELECT shipped_where('s > ''x'' COLLATE "en_US"');
+SELECT shipped_where('icu = ''x''');
+SELECT shipped_where('icu > ''x''');
+SELECT shipped_where('s > ''x'' COLLATE "en-x-icu"');
 SELECT shipped_where('v = ''abcdef''');
 SELECT shipped_where('v = ''abc''');
 SELECT shipped_where('nm = ''5381ccf9d6d81c8e5bf0114d''');
@@ -193,7 +194,8 @@ SELECT shipped_where('(i4 = 1 AND i4 + 1 = 2) OR s = ''x''');
 SELECT shipped_where('(i4 = 1 AND i8 = random()) OR s = ''x''');
 
 -- operators that only look alike are not shipped
-CREATE FUNCTION never(int, int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT false';
+CREATE FUNCTION never(int, int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
+'BEGIN RETURN false; END';
 CREATE OPERATOR = (LEFTARG = int, RIGHTARG = int, FUNCTION = never);
 SELECT shipped_where('i4 OPERATOR(fdw_shipping.=) 5');
 

@@ -27,7 +27,11 @@ static int	kinds_of_name(const char *name);
 static int	declared_kinds(PnsDocument schema);
 static const char *scalar_type(int kinds);
 
-/* The types that hold all of some kinds; the first that does is taken. */
+/*
+ * The types that hold all of some kinds; the first that does is taken.  An
+ * ObjectId is text and not an objectid, whose operators are found only where
+ * our schema is on the search path.
+ */
 static const struct
 {
 	int			kinds;
@@ -39,7 +43,6 @@ static const struct
 	{PNS_KIND_INT32 | PNS_KIND_DOUBLE, "pg_catalog.float8"},
 	{KIND_NUMBERS, "pg_catalog.numeric"},
 	{PNS_KIND_BOOL, "pg_catalog.bool"},
-	{PNS_KIND_OBJECTID, "pynomaly.objectid"},
 	{PNS_KIND_STRING | PNS_KIND_OBJECTID, "pg_catalog.text"},
 	{PNS_KIND_DATE, "pg_catalog.timestamptz"},
 	{PNS_KIND_UUID, "pg_catalog.uuid"},
@@ -58,7 +61,6 @@ static const struct
 	{PNS_KIND_INT32 | PNS_KIND_DOUBLE, "pg_catalog.float8[]"},
 	{KIND_NUMBERS, "pg_catalog.numeric[]"},
 	{PNS_KIND_BOOL, "pg_catalog.bool[]"},
-	{PNS_KIND_OBJECTID, "pynomaly.objectid[]"},
 	{PNS_KIND_STRING | PNS_KIND_OBJECTID, "pg_catalog.text[]"},
 	{PNS_KIND_DATE, "pg_catalog.timestamptz[]"},
 	{PNS_KIND_UUID, "pg_catalog.uuid[]"},

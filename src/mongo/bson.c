@@ -506,7 +506,7 @@ pns_bson_value_document(const PnsBsonValue *value)
 
 /*
  * pns_bson_value_string returns the bytes of a string, symbol or code; they
- * are zero-terminated, and may contain zeros and be no UTF-8.
+ * are zero-terminated, and may contain zeros and be no UTF-8.  size may be NULL.
  */
 const char *
 pns_bson_value_string(const PnsBsonValue *value, uint32 *size)
@@ -514,7 +514,8 @@ pns_bson_value_string(const PnsBsonValue *value, uint32 *size)
 	if (value->type != PNS_BSON_STRING && value->type != PNS_BSON_SYMBOL &&
 		value->type != PNS_BSON_CODE)
 		elog(ERROR, "BSON value is no string");	/* elog: callers look at the type first */
-	*size = value->size - 5;
+	if (size != NULL)
+		*size = value->size - 5;
 	return (const char *) value->data + 4;
 }
 
