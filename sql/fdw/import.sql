@@ -2,7 +2,9 @@
 -- IMPORT FOREIGN SCHEMA and ANALYZE.  Documents: test/fixtures.
 --
 \getenv mongo_uri MONGO_URI
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pynomaly_store;
+RESET client_min_messages;
 CREATE SCHEMA fdw_import;
 SET search_path = fdw_import;
 SET TimeZone = 'UTC';

@@ -1,7 +1,9 @@
 --
 -- Options are checked when they are set.  Nothing here talks to a server.
 --
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pynomaly_store;
+RESET client_min_messages;
 CREATE SCHEMA fdw_options;
 SET search_path = fdw_options;
 

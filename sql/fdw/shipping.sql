@@ -3,7 +3,9 @@
 -- A condition under "Filter" is checked here; one that only the command has
 -- is exact.
 --
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pynomaly_store;
+RESET client_min_messages;
 CREATE SCHEMA fdw_shipping;
 SET search_path = fdw_shipping, pynomaly;
 SET TimeZone = 'UTC';

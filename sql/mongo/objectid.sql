@@ -1,7 +1,9 @@
 --
 -- The type pynomaly.objectid.  Nothing here talks to a server.
 --
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pynomaly_store;
+RESET client_min_messages;
 CREATE SCHEMA mongo_objectid;
 SET search_path = mongo_objectid, pynomaly;
 SET timezone = 'UTC';
