@@ -45,11 +45,12 @@ static PnsFilter make_null(const PnsTableColumn *column);
 static PnsFilter make_not_null(const PnsTableColumn *column);
 static PnsFilter make_bool(const PnsQual *qual);
 static PnsFilter make_placeholder(const PnsQual *qual);
-static PnsFilter points_filter(const char *path, List *scalars);
 static PnsFilter join_filters(const char *operator, List *filters);
 static PnsFilter with_guard(const PnsQual *qual, PnsFilter filter);
 static PnsFilter finish(PnsBsonBuilder *builder);
 static List *path_prefixes(const char *path);
+static void append_members(PnsBsonBuilder *builder, PnsDocument document);
+static void append_not_type(PnsBsonBuilder *builder, const char *const *types);
 static void append_types(PnsBsonBuilder *builder, const char *const *types);
 
 static const char *const array_type[] = {"array", NULL};
@@ -318,7 +319,7 @@ make_equal(const PnsQual *qual, const Datum *values, int nvalues)
 	if (points != NIL)
 	{
 		filter = palloc(sizeof(PnsFilter));
-		*filter = points_filter(path, points);
+		*filter = pns_filter_points(path, points);
 		filters = lcons(filter, filters);
 	}
 	if (rules->other_type != NULL)
@@ -448,7 +449,9 @@ static PnsFilter
 with_guard(const PnsQual *qual, PnsFilter filter)
 {
 	bool		is_string = qual->class == PNS_CLASS_TEXT || qual->class == PNS_CLASS_ENUM;
-	List	   *filters;
+	const char *path = qual->column->native;
+	PnsBsonBuilder builder;
+	PnsBsonValue operators;
 	ListCell   *lc;
 
 	if (filter.kind != PNS_FILTER_SOME)
@@ -457,26 +460,55 @@ with_guard(const PnsQual *qual, PnsFilter filter)
 		return filter.document.size <= LARGEST_SUPERSET ? filter : pns_filter_all();
 	if (filter.document.size > LARGEST_DOCUMENT)
 		return pns_filter_none();
-	if (strcmp(qual->column->native, "_id") == 0)
+	if (strcmp(path, "_id") == 0)
 		return filter;
 
-	filters = list_make1(memcpy(palloc(sizeof(PnsFilter)), &filter, sizeof(PnsFilter)));
-	foreach(lc, path_prefixes(qual->column->native))
+	pns_bson_begin(&builder);
+	if (pns_bson_find(filter.document, path, &operators))
 	{
-		bool		whole = foreach_current_index(lc) == 0;
-		PnsFilter  *guard = palloc(sizeof(PnsFilter));
-		PnsBsonBuilder builder;
-
-		pns_bson_begin(&builder);
-		pns_bson_open_document(&builder, (char *) lfirst(lc));
-		pns_bson_open_document(&builder, "$not");
-		append_types(&builder, whole && is_string ? array_or_symbol_type : array_type);
-		pns_bson_close(&builder);
-		pns_bson_close(&builder);
-		*guard = finish(&builder);
-		filters = lappend(filters, guard);
+		/* { path: { operators } } */
+		pns_bson_open_document(&builder, path);
+		append_members(&builder, pns_bson_value_document(&operators));
 	}
-	return join_filters("$and", filters);
+	else
+	{
+		append_members(&builder, filter.document);
+		pns_bson_open_document(&builder, path);
+	}
+	append_not_type(&builder, is_string ? array_or_symbol_type : array_type);
+	pns_bson_close(&builder);
+
+	for_each_from(lc, path_prefixes(path), 1)
+	{
+		pns_bson_open_document(&builder, (char *) lfirst(lc));
+		append_not_type(&builder, array_type);
+		pns_bson_close(&builder);
+	}
+	return finish(&builder);
+}
+
+/*
+ * append_members appends all members of a document.
+ */
+static void
+append_members(PnsBsonBuilder *builder, PnsDocument document)
+{
+	PnsBsonIterator iterator;
+
+	pns_bson_iterate(&iterator, document);
+	while (pns_bson_next(&iterator))
+		pns_bson_append_value(builder, iterator.key, iterator.value);
+}
+
+/*
+ * append_not_type appends { $not: { $type: types } }.
+ */
+static void
+append_not_type(PnsBsonBuilder *builder, const char *const *types)
+{
+	pns_bson_open_document(builder, "$not");
+	append_types(builder, types);
+	pns_bson_close(builder);
 }
 
 /*
@@ -581,10 +613,10 @@ pns_filter_type(const char *path, const char *const *types)
 }
 
 /*
- * points_filter makes { path: { $eq: scalar } }, or $in for several.
+ * pns_filter_points makes { path: { $eq: scalar } }, or $in for several.
  */
-static PnsFilter
-points_filter(const char *path, List *scalars)
+PnsFilter
+pns_filter_points(const char *path, List *scalars)
 {
 	PnsBsonBuilder builder;
 

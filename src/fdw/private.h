@@ -82,7 +82,7 @@ typedef enum PnsCompareOp
 
 /*
  * How the values of a column compare, and so how a comparison is said to
- * MongoDB.  Every kind has a row in the table of filter.c.
+ * MongoDB: see values.c.
  */
 typedef enum PnsValueClass
 {
@@ -191,11 +191,31 @@ typedef struct PnsValueRules
 	bool		(*certain) (const PnsTableColumn *column, PnsBsonBuilder *builder);
 } PnsValueRules;
 
+/* in value_number.c, value_string.c, value_date.c and value_binary.c */
+extern const PnsValueRules pns_int_rules;
+extern const PnsValueRules pns_float4_rules;
+extern const PnsValueRules pns_float8_rules;
+extern const PnsValueRules pns_numeric_rules;
+extern const PnsValueRules pns_bool_rules;
+extern const PnsValueRules pns_text_rules;
+extern const PnsValueRules pns_bpchar_rules;
+extern const PnsValueRules pns_enum_rules;
+extern const PnsValueRules pns_uuid_rules;
+extern const PnsValueRules pns_bytea_rules;
+extern const PnsValueRules pns_timestamp_rules;
+extern const PnsValueRules pns_date_rules;
+extern const PnsValueRules pns_objectid_rules;
+
+extern PnsScalar pns_int_scalar(int64 value);
+extern PnsScalar pns_double_scalar(float8 value);
+extern PnsScalar pns_date_scalar(int64 milliseconds);
+extern bool pns_add_point(List **scalars, PnsScalar scalar);
 extern PnsValueClass pns_fdw_value_class(const PnsTableColumn *column);
 extern const PnsValueRules *pns_fdw_value_rules(PnsValueClass class);
 extern bool pns_fdw_value_is_nan(const PnsQual *qual, Datum value);
 extern bool pns_fdw_null_test_ships(const PnsTableColumn *column, bool is_null);
 extern PnsFilter pns_filter_compare(const char *path, PnsCompareOp op, PnsScalar scalar);
+extern PnsFilter pns_filter_points(const char *path, List *scalars);
 extern PnsFilter pns_filter_between(const char *path, PnsScalar low, PnsScalar high);
 extern PnsFilter pns_filter_type(const char *path, const char *const *types);
 extern void pns_bson_append_scalar(PnsBsonBuilder *builder, const char *key, PnsScalar scalar);

@@ -506,8 +506,7 @@ operator_ships(const PnsTableColumn *column, PnsCompareOp op, Oid operand_type,
 			/* MongoDB orders binary values by their length first */
 			return equality;
 		case PNS_CLASS_ENUM:
-			/* PostgreSQL orders labels as they were declared */
-			return op == PNS_EQ;
+			return true;
 		case PNS_CLASS_NUMERIC:
 		case PNS_CLASS_UUID:
 		case PNS_CLASS_TIMESTAMP:
