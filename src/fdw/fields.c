@@ -37,6 +37,7 @@ static const struct
 	int			kinds;
 	const char *type;
 }			type_choices[] =
+
 {
 	{PNS_KIND_INT32, "pg_catalog.int4"},
 	{PNS_KIND_INT32 | PNS_KIND_INT64, "pg_catalog.int8"},
@@ -55,6 +56,7 @@ static const struct
 	int			kinds;
 	const char *type;
 }			array_choices[] =
+
 {
 	{PNS_KIND_INT32, "pg_catalog.int4[]"},
 	{PNS_KIND_INT32 | PNS_KIND_INT64, "pg_catalog.int8[]"},
@@ -73,6 +75,7 @@ static const struct
 	const char *name;
 	int			kinds;
 }			schema_types[] =
+
 {
 	{"int", PNS_KIND_INT32},
 	{"long", PNS_KIND_INT32 | PNS_KIND_INT64},

@@ -411,7 +411,7 @@ make_not_null(const PnsTableColumn *column)
 static PnsFilter
 make_bool(const PnsQual *qual)
 {
-	PnsScalar	scalar = {.type = PNS_BSON_BOOL, .integer = qual->truth};
+	PnsScalar	scalar = {.type = PNS_BSON_BOOL,.integer = qual->truth};
 
 	return with_guard(qual, pns_filter_compare(qual->column->native, PNS_EQ, scalar));
 }
@@ -423,7 +423,7 @@ static PnsFilter
 make_placeholder(const PnsQual *qual)
 {
 	const char *operator = qual->kind == PNS_QUAL_IN ? "$in" :
-		qual->kind == PNS_QUAL_NOT_IN ? "$nin" : operator_names[qual->op];
+	qual->kind == PNS_QUAL_NOT_IN ? "$nin" : operator_names[qual->op];
 	PnsBsonBuilder builder;
 
 	pns_bson_begin(&builder);

@@ -67,7 +67,7 @@ static Node *extract_operands(Node *node, OperandContext *context);
 void
 pnsGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 {
-	ForeignPlanState  *state = palloc0(sizeof(ForeignPlanState));
+	ForeignPlanState *state = palloc0(sizeof(ForeignPlanState));
 
 	baserel->fdw_private = state;
 	state->table = pns_fdw_get_table(relid);
@@ -87,7 +87,7 @@ pnsGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 void
 pnsGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 {
-	ForeignPlanState  *state = (ForeignPlanState *) baserel->fdw_private;
+	ForeignPlanState *state = (ForeignPlanState *) baserel->fdw_private;
 	QualCost	checks;
 	Cost		startup_cost;
 	Cost		total_cost;
@@ -118,7 +118,7 @@ pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid relid,
 				  ForeignPath *best_path, List *tlist, List *scan_clauses,
 				  Plan *outer_plan)
 {
-	ForeignPlanState  *state = (ForeignPlanState *) baserel->fdw_private;
+	ForeignPlanState *state = (ForeignPlanState *) baserel->fdw_private;
 	List	   *local = NIL;
 	List	   *shipped = NIL;
 	List	   *recheck = NIL;

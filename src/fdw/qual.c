@@ -332,10 +332,10 @@ static PnsQual *
 compile_truth(BooleanTest *expr, bool truth, CompileContext *context)
 {
 	bool		negated = expr->booltesttype == IS_NOT_TRUE ||
-		expr->booltesttype == IS_NOT_FALSE ||
-		expr->booltesttype == IS_NOT_UNKNOWN;
+	expr->booltesttype == IS_NOT_FALSE ||
+	expr->booltesttype == IS_NOT_UNKNOWN;
 	bool		of_true = expr->booltesttype == IS_TRUE ||
-		expr->booltesttype == IS_NOT_TRUE;
+	expr->booltesttype == IS_NOT_TRUE;
 	const PnsTableColumn *column;
 	PnsQual    *opposite;
 	PnsQual    *unknown;

@@ -29,7 +29,8 @@ typedef struct PnsScanState
 	List	   *quals;			/* of PnsQual: the shipped conditions */
 	List	   *operands;		/* the operands' expressions ... */
 	List	   *operand_states; /* ... and their ExprStates */
-	bool		system_columns; /* are system columns other than tableoid read? */
+	bool		system_columns; /* are system columns other than tableoid
+								 * read? */
 
 	/* of the execution */
 	Oid			userid;
@@ -54,7 +55,7 @@ void
 pnsBeginForeignScan(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	PnsScanState  *state = palloc0(sizeof(PnsScanState));
+	PnsScanState *state = palloc0(sizeof(PnsScanState));
 	Oid			checked_user = pns_scan_checked_user(node);
 	ListCell   *lc;
 
@@ -86,7 +87,7 @@ pnsBeginForeignScan(ForeignScanState *node, int eflags)
 TupleTableSlot *
 pnsIterateForeignScan(ForeignScanState *node)
 {
-	PnsScanState  *state = (PnsScanState *) node->fdw_state;
+	PnsScanState *state = (PnsScanState *) node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 	PnsDocument document;
 
@@ -117,7 +118,7 @@ pnsIterateForeignScan(ForeignScanState *node)
 void
 pnsReScanForeignScan(ForeignScanState *node)
 {
-	PnsScanState  *state = (PnsScanState *) node->fdw_state;
+	PnsScanState *state = (PnsScanState *) node->fdw_state;
 
 	if (state->cursor != NULL)
 		pns_mongo_cursor_close(state->cursor);
@@ -132,7 +133,7 @@ pnsReScanForeignScan(ForeignScanState *node)
 void
 pnsEndForeignScan(ForeignScanState *node)
 {
-	PnsScanState  *state = (PnsScanState *) node->fdw_state;
+	PnsScanState *state = (PnsScanState *) node->fdw_state;
 
 	if (state == NULL)
 		return;
@@ -147,7 +148,7 @@ pnsEndForeignScan(ForeignScanState *node)
 void
 pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
 {
-	PnsScanState  *state = (PnsScanState *) node->fdw_state;
+	PnsScanState *state = (PnsScanState *) node->fdw_state;
 	PnsFilter	filter;
 	PnsDocument pipeline;
 
@@ -219,7 +220,7 @@ open_cursor(PnsScanState *state)
 static bool
 operand_value(void *arg, Expr *operand, Datum *value, bool *isnull)
 {
-	PnsScanState  *state = (PnsScanState *) arg;
+	PnsScanState *state = (PnsScanState *) arg;
 	int			number;
 
 	if (IsA(operand, Const))

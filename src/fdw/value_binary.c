@@ -49,7 +49,7 @@ const PnsValueRules pns_objectid_rules = {
 static PnsScalar
 uuid_scalar(Datum value)
 {
-	PnsScalar	scalar = {.type = PNS_BSON_BINARY, .subtype = 4};
+	PnsScalar	scalar = {.type = PNS_BSON_BINARY,.subtype = 4};
 
 	scalar.data = (const char *) DatumGetUUIDP(value)->data;
 	scalar.size = UUID_LEN;

@@ -374,7 +374,7 @@ numeric_certain(const PnsTableColumn *column, PnsBsonBuilder *builder)
 static bool
 bool_points(const PnsQual *qual, Datum value, List **scalars)
 {
-	PnsScalar	scalar = {.type = PNS_BSON_BOOL, .integer = DatumGetBool(value)};
+	PnsScalar	scalar = {.type = PNS_BSON_BOOL,.integer = DatumGetBool(value)};
 
 	return pns_add_point(scalars, scalar);
 }

@@ -311,8 +311,8 @@ enum_range(const PnsQual *qual, PnsCompareOp op, Datum value)
 		bool		below = label->enumsortorder < position;
 		bool		equal = label->enumsortorder == position;
 		bool		wanted = op == PNS_LT ? below :
-			op == PNS_LE ? below || equal :
-			op == PNS_GE ? !below : !below && !equal;
+		op == PNS_LE ? below || equal :
+		op == PNS_GE ? !below : !below && !equal;
 
 		if (wanted)
 			(void) pns_add_point(&scalars, string_scalar(pstrdup(NameStr(label->enumlabel)),

@@ -167,7 +167,7 @@ pns_add_point(List **scalars, PnsScalar scalar)
 PnsScalar
 pns_int_scalar(int64 value)
 {
-	PnsScalar	scalar = {.type = PNS_BSON_INT64, .integer = value};
+	PnsScalar	scalar = {.type = PNS_BSON_INT64,.integer = value};
 
 	return scalar;
 }
@@ -178,7 +178,7 @@ pns_int_scalar(int64 value)
 PnsScalar
 pns_double_scalar(float8 value)
 {
-	PnsScalar	scalar = {.type = PNS_BSON_DOUBLE, .number = value};
+	PnsScalar	scalar = {.type = PNS_BSON_DOUBLE,.number = value};
 
 	return scalar;
 }
@@ -189,7 +189,7 @@ pns_double_scalar(float8 value)
 PnsScalar
 pns_date_scalar(int64 milliseconds)
 {
-	PnsScalar	scalar = {.type = PNS_BSON_DATE, .integer = milliseconds};
+	PnsScalar	scalar = {.type = PNS_BSON_DATE,.integer = milliseconds};
 
 	return scalar;
 }

@@ -498,7 +498,8 @@ pns_bson_value_document(const PnsBsonValue *value)
 	PnsDocument document;
 
 	if (value->type != PNS_BSON_DOCUMENT && value->type != PNS_BSON_ARRAY)
-		elog(ERROR, "BSON value is no document");	/* elog: callers look at the type first */
+		elog(ERROR, "BSON value is no document");	/* elog: callers look at
+													 * the type first */
 	document.data = value->data;
 	document.size = value->size;
 	return document;
@@ -513,7 +514,8 @@ pns_bson_value_string(const PnsBsonValue *value, uint32 *size)
 {
 	if (value->type != PNS_BSON_STRING && value->type != PNS_BSON_SYMBOL &&
 		value->type != PNS_BSON_CODE)
-		elog(ERROR, "BSON value is no string");	/* elog: callers look at the type first */
+		elog(ERROR, "BSON value is no string"); /* elog: callers look at the
+												 * type first */
 	if (size != NULL)
 		*size = value->size - 5;
 	return (const char *) value->data + 4;
@@ -524,7 +526,8 @@ int64
 pns_bson_value_date(const PnsBsonValue *value)
 {
 	if (value->type != PNS_BSON_DATE)
-		elog(ERROR, "BSON value is no date");	/* elog: callers look at the type first */
+		elog(ERROR, "BSON value is no date");	/* elog: callers look at the
+												 * type first */
 	return pns_bson_read_int64(value->data);
 }
 
@@ -533,7 +536,8 @@ bool
 pns_bson_value_bool(const PnsBsonValue *value)
 {
 	if (value->type != PNS_BSON_BOOL)
-		elog(ERROR, "BSON value is no boolean");	/* elog: callers look at the type first */
+		elog(ERROR, "BSON value is no boolean");	/* elog: callers look at
+													 * the type first */
 	return value->data[0] != 0;
 }
 
@@ -557,7 +561,7 @@ pns_bson_value_number(const PnsBsonValue *value, float8 *number)
 			return true;
 		case PNS_BSON_DECIMAL128:
 			{
-				char		text[PNS_DECIMAL128_SIZE];
+				char text[	PNS_DECIMAL128_SIZE];
 
 				pns_decimal128_to_text(value->data, text);
 				*number = strtod(text, NULL);

@@ -157,7 +157,7 @@ pns_mongo_discard(PnsConnection *connection)
 {
 	bson_t		kills = BSON_INITIALIZER;
 	bool		clean = !connection->transport.interrupted &&
-		!connection->transport.failed;
+	!connection->transport.failed;
 
 	if (connection->context == NULL)
 		return;

@@ -98,7 +98,7 @@ pns_convert_uuid(PnsConverter *converter, const PnsBsonValue *value,
 	{
 		const char *text = pns_bson_value_string(value, &size);
 
-		if (!parse_uuid(text, text + size, bytes))
+		if (!parse_uuid(text, text +size, bytes))
 			return PNS_MISFIT_SYNTAX;
 	}
 	else if (value->type == PNS_BSON_BINARY)
@@ -159,6 +159,7 @@ convert_enum(PnsConverter *converter, const PnsBsonValue *value,
 	if (value->type != PNS_BSON_STRING)
 		return PNS_MISFIT_TYPE;
 	text = pns_bson_value_string(value, &size);
+
 	fit = pns_text_to_server(&text, &size);
 	if (fit != PNS_FITS)
 		return fit;
@@ -202,6 +203,7 @@ convert_input(PnsConverter *converter, const PnsBsonValue *value,
 	if (value->type != PNS_BSON_STRING)
 		return PNS_MISFIT_TYPE;
 	text = pns_bson_value_string(value, &size);
+
 	fit = pns_text_to_server(&text, &size);
 	if (fit != PNS_FITS)
 		return fit;
@@ -223,22 +225,23 @@ convert_input(PnsConverter *converter, const PnsBsonValue *value,
 static bool
 parse_uuid(const char *text, const char *end, uint8 *bytes)
 {
-	bool		braces = (text < end && *text == '{');
+	bool		braces = (text <end && *text == '{');
 
 	if (braces)
-		text++;
+		text	  ++;
+
 	for (int i = 0; i < UUID_LEN; i++)
 	{
-		int			high = text < end ? pns_hex_digit(*text++) : -1;
-		int			low = text < end ? pns_hex_digit(*text++) : -1;
+		int			high = text <end ? pns_hex_digit(*text ++) : -1;
+		int			low = text <end ? pns_hex_digit(*text ++) : -1;
 
 		if (high < 0 || low < 0)
 			return false;
 		bytes[i] = high << 4 | low;
-		if (text < end && *text == '-' && i % 2 == 1 && i < UUID_LEN - 1)
-			text++;
+		if (text <end && *text == '-' && i % 2 == 1 && i < UUID_LEN - 1)
+			text	  ++;
 	}
-	if (braces && (text == end || *text++ != '}'))
+	if (braces && (text == end || *text ++!= '}'))
 		return false;
 	return text == end;
 }

@@ -115,7 +115,7 @@ pns_mongo_throw_connect(PnsConnection *connection, const bson_error_t *error)
 	bool		reached = connection->transport.reached;
 	bool		refused = (error->domain == MONGOC_ERROR_CLIENT &&
 						   error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE) ||
-		(error->domain == MONGOC_ERROR_SERVER && error->code == 18);
+	(error->domain == MONGOC_ERROR_SERVER && error->code == 18);
 	char	   *user = pns_mongo_server_text(username != NULL ? username : "");
 	char	   *detail = pns_mongo_server_text(error->message);
 
@@ -289,6 +289,7 @@ describe_failure(const bson_error_t *error, const bson_t *reply)
 
 	if (bson_iter_init_find(&iter, reply, "errmsg") && BSON_ITER_HOLDS_UTF8(&iter))
 		text = bson_iter_utf8(&iter, NULL);
+
 	if (bson_iter_init_find(&iter, reply, "codeName") && BSON_ITER_HOLDS_UTF8(&iter))
 		code_name = bson_iter_utf8(&iter, NULL);
 	return psprintf("MongoDB says: %s (code %u%s%s)", pns_mongo_server_text(text),
@@ -314,8 +315,9 @@ show_command(const char *database, PnsDocument command)
 	(void) pns_json_append_document(&text, command, PNS_JSON_RELAXED);
 	if (text.len > PNS_CONTEXT_MAX)
 	{
-		text.len = pg_mbcliplen(text.data, text.len, PNS_CONTEXT_MAX);
-		text.data[text.len] = '\0';
+		text.		len = pg_mbcliplen(text.data, text.len, PNS_CONTEXT_MAX);
+		text.		data[text.len] = '\0';
+
 		appendStringInfoString(&text, "...");
 	}
 	return psprintf("%s, database \"%s\"", text.data, pns_mongo_server_text(database));

@@ -22,6 +22,7 @@ static const struct
 	int			sqlerrcode;
 	const char *reason;			/* a whole sentence; NULL: the types say it */
 }			kinds[] =
+
 {
 	[PNS_MISFIT_TYPE] = {
 		ERRCODE_DATA_EXCEPTION, NULL
@@ -128,8 +129,9 @@ describe_id(PnsDocument document)
 		return "(not printable)";
 	if (text.len > ID_MAX_SIZE)
 	{
-		text.len = pg_mbcliplen(text.data, text.len, ID_MAX_SIZE);
-		text.data[text.len] = '\0';
+		text.		len = pg_mbcliplen(text.data, text.len, ID_MAX_SIZE);
+		text.		data[text.len] = '\0';
+
 		appendStringInfoString(&text, "...");
 	}
 	return text.data;

@@ -107,7 +107,8 @@ pns_objectid_out(PG_FUNCTION_ARGS)
 	char	   *text = palloc(HEX_SIZE + 1);
 
 	hex_encode((const char *) PG_GETARG_OBJECTID(0), PNS_OBJECTID_SIZE, text);
-	text[HEX_SIZE] = '\0';
+	text[		HEX_SIZE] = '\0';
+
 	PG_RETURN_CSTRING(text);
 }
 
