@@ -195,6 +195,11 @@ SELECT shipped_where('NOT (i4 = 1 AND NOT flag)');
 SELECT shipped_where('(i4 = 1 AND i4 + 1 = 2) OR s = ''x''');
 SELECT shipped_where('(i4 = 1 AND i8 = random()) OR s = ''x''');
 
+-- beside what is shipped, conditions whose parts have no meaning elsewhere
+SELECT shipped_where('i4 = 1 OR (i8 = 2 AND CASE WHEN i4 > 3 THEN true ELSE false END)');
+SELECT shipped_where('i4 = 1 OR (i8 = 2 AND CASE s WHEN ''x'' THEN 1 END = 1)');
+SELECT shipped_where('i4 = 1 OR (i8 = 2 AND s IN (SELECT relname FROM pg_class))');
+
 -- operators that only look alike are not shipped
 CREATE FUNCTION never(int, int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
 'BEGIN RETURN false; END';

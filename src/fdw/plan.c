@@ -59,6 +59,7 @@ static Oid	scan_user(PlannerInfo *root, RelOptInfo *baserel);
 static void classify_conditions(RelOptInfo *baserel, ForeignPlanState *state);
 static List *needed_attrs(RelOptInfo *baserel, List *local, const PnsTable *table);
 static Node *extract_operands(Node *node, OperandContext *context);
+static Node *extract_operand(Node *node, OperandContext *context);
 
 /*
  * pnsGetForeignRelSize estimates the rows of a scan and decides which
@@ -242,9 +243,10 @@ needed_attrs(RelOptInfo *baserel, List *local, const PnsTable *table)
 }
 
 /*
- * extract_operands replaces every expression that has one value for the whole
- * scan, other than a constant, by a parameter whose number is its place in
- * context->operands.  The executor evaluates those when the scan starts.
+ * extract_operands gives a condition parameters for its operands, where
+ * compile (qual.c) looks for them: beside the columns of comparisons.  The
+ * rest is copied; in a superset it can be anything, also expressions that mean
+ * something only where they stand (a subplan's, or a CASE's).
  */
 static Node *
 extract_operands(Node *node, OperandContext *context)
@@ -252,18 +254,44 @@ extract_operands(Node *node, OperandContext *context)
 	if (node == NULL)
 		return NULL;
 
-	if (!IsA(node, List) && !IsA(node, Const) && pns_fdw_is_operand(node))
+	switch (nodeTag(node))
 	{
-		Param	   *param = makeNode(Param);
-
-		param->paramkind = PARAM_EXEC;
-		param->paramid = list_length(*context->operands);
-		param->paramtype = exprType(node);
-		param->paramtypmod = exprTypmod(node);
-		param->paramcollid = exprCollation(node);
-		param->location = -1;
-		*context->operands = lappend(*context->operands, node);
-		return (Node *) param;
+		case T_List:
+		case T_BoolExpr:
+		case T_BooleanTest:
+			return expression_tree_mutator(node, extract_operands, context);
+		case T_OpExpr:
+		case T_ScalarArrayOpExpr:
+			return expression_tree_mutator(node, extract_operand, context);
+		default:
+			return copyObject(node);
 	}
-	return expression_tree_mutator(node, extract_operands, context);
+}
+
+/*
+ * extract_operand replaces an expression that has one value for the whole
+ * scan, other than a constant, by a parameter whose number is its place in
+ * context->operands.  The executor evaluates those when the scan starts.
+ */
+static Node *
+extract_operand(Node *node, OperandContext *context)
+{
+	Param	   *param;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, List))
+		return expression_tree_mutator(node, extract_operand, context);
+	if (IsA(node, Const) || !pns_fdw_is_operand(node))
+		return copyObject(node);
+
+	param = makeNode(Param);
+	param->paramkind = PARAM_EXEC;
+	param->paramid = list_length(*context->operands);
+	param->paramtype = exprType(node);
+	param->paramtypmod = exprTypmod(node);
+	param->paramcollid = exprCollation(node);
+	param->location = -1;
+	*context->operands = lappend(*context->operands, node);
+	return (Node *) param;
 }
