@@ -393,7 +393,8 @@ forget(PnsConnection *connection)
 
 /*
  * collect_kills says how to end what the client has on its server: all of its
- * session or, on a server without sessions, each cursor that is known.
+ * session where it has one, and each cursor that is known, because there are
+ * servers that do not count cursors among what belongs to a session.
  */
 static void
 collect_kills(PnsConnection *connection, bson_t *kills)
@@ -409,9 +410,8 @@ collect_kills(PnsConnection *connection, bson_t *kills)
 		bson_append_array_end(&command, &sessions);
 		BSON_APPEND_DOCUMENT(kills, "admin", &command);
 	}
-	else
-		pns_mongo_collect_cursors(connection, kills);
 	bson_destroy(&command);
+	pns_mongo_collect_cursors(connection, kills);
 }
 
 /*

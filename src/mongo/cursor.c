@@ -6,6 +6,10 @@
  * A cursor belongs to the memory context that it was made in, and is in its
  * connection's list as well: whichever goes first closes it.
  *
+ * The driver's own cursor is not used.  It takes a document that is not well
+ * formed for the end of its batch, or aborts the process over it; walking the
+ * batches ourselves reports it.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -20,24 +24,33 @@ struct PnsCursor
 	PnsHandle  *handle;			/* its object is this; NULL once closed */
 	PnsConnection *connection;
 	dlist_node	node;			/* in connection->cursors */
-	mongoc_cursor_t *driver;	/* NULL until the command has been sent */
+	MemoryContext context;		/* that this lives in */
 
 	const char *database;		/* in UTF-8 */
 	PnsDocument command;		/* that the server answers with a cursor */
 	int			batch_size;
-	bool		exhausted;		/* all documents have been given */
+
+	/* of the last reply */
+	bool		started;		/* there was one */
+	uint8	   *reply;			/* its bytes, in the driver's memory */
+	PnsBsonIterator batch;		/* its documents */
+	int64		id;				/* 0: this batch is the last */
+	const char *collection;		/* to name to getMore, in UTF-8 */
 };
 
 static PnsCursor *create_cursor(PnsConnection *connection,
 								const char *database, PnsDocument command,
 								int batch_size);
-static void start_cursor(PnsCursor *cursor);
+static void fetch_batch(PnsCursor *cursor);
+static bool ask_for_batch(PnsCursor *cursor, bson_t *reply, bson_error_t *error);
+static void read_batch(PnsCursor *cursor, PnsDocument reply);
+static void read_namespace(PnsCursor *cursor, const PnsBsonValue *value);
 static bool run_command(PnsConnection *connection, const char *database,
 						PnsDocument command, bson_t *reply,
 						bson_error_t *error);
-static void throw_cursor_error(PnsCursor *cursor, const bson_error_t *error,
-							   const bson_t *reply) pg_attribute_noreturn();
+static void throw_no_cursor(void) pg_attribute_noreturn();
 static void destroy_cursor(void *object);
+static void make_kill_command(const PnsCursor *cursor, bson_t *command);
 static PnsDocument copy_document(const uint8 *data, uint32 size);
 static char *utf8(const char *text);
 
@@ -82,44 +95,23 @@ pns_mongo_command_cursor(PnsConnection *connection, const char *database,
 }
 
 /*
- * pns_mongo_cursor_next gives the next document, which stays in the driver's
- * buffer until the next call.  A server may answer with an empty batch and
- * keep the cursor open: that is not the end.
+ * pns_mongo_cursor_next gives the next document, which stays in the reply
+ * until the next call.  A server may answer with an empty batch and keep the
+ * cursor open: that is not the end.
  */
 bool
 pns_mongo_cursor_next(PnsCursor *cursor, PnsDocument *document)
 {
-	const bson_t *found = NULL;
-	const bson_t *reply = NULL;
-	bson_error_t error;
-	bool		more;
-
-	if (cursor->exhausted)
-		return false;
-	if (cursor->driver == NULL)
-		start_cursor(cursor);
-
-	do
+	while (!cursor->started || !pns_bson_next(&cursor->batch))
 	{
-		HOLD_INTERRUPTS();
-		more = mongoc_cursor_next(cursor->driver, &found) ||
-			mongoc_cursor_more(cursor->driver);
-		RESUME_INTERRUPTS();
-		if (cursor->connection->transport.interrupted || InterruptPending)
-			pns_mongo_after_call(cursor->connection);
-	} while (found == NULL && more);
-
-	if (found != NULL)
-	{
-		document->data = bson_get_data(found);
-		document->size = found->len;
-		return true;
+		if (cursor->started && cursor->id == 0)
+			return false;
+		fetch_batch(cursor);
 	}
-	cursor->connection->last_used = bson_get_monotonic_time();
-	if (mongoc_cursor_error_document(cursor->driver, &error, &reply))
-		throw_cursor_error(cursor, &error, reply);
-	cursor->exhausted = true;
-	return false;
+	if (cursor->batch.value.type != PNS_BSON_DOCUMENT)
+		throw_no_cursor();
+	*document = pns_bson_value_document(&cursor->batch.value);
+	return true;
 }
 
 /*
@@ -129,7 +121,6 @@ pns_mongo_cursor_next(PnsCursor *cursor, PnsDocument *document)
 void
 pns_mongo_cursor_close(PnsCursor *cursor)
 {
-	cursor->exhausted = true;
 	pns_base_handle_release(cursor->handle);
 }
 
@@ -174,7 +165,7 @@ pns_mongo_release_cursors(PnsConnection *connection)
 
 /*
  * pns_mongo_collect_cursors appends to kills a command for each cursor that is
- * open on a collection.
+ * open on the server.
  */
 void
 pns_mongo_collect_cursors(PnsConnection *connection, bson_t *kills)
@@ -184,21 +175,11 @@ pns_mongo_collect_cursors(PnsConnection *connection, bson_t *kills)
 	dlist_foreach(iter, &connection->cursors)
 	{
 		PnsCursor  *cursor = dlist_container(PnsCursor, node, iter.cur);
-		int64		id = cursor->driver != NULL ? mongoc_cursor_get_id(cursor->driver) : 0;
 		bson_t		command = BSON_INITIALIZER;
-		bson_t		asked;
-		bson_t		ids;
-		bson_iter_t iter_asked;
 
-		if (id != 0 &&
-			bson_init_static(&asked, cursor->command.data, cursor->command.size) &&
-			bson_iter_init(&iter_asked, &asked) && bson_iter_next(&iter_asked) &&
-			BSON_ITER_HOLDS_UTF8(&iter_asked))
+		if (cursor->id != 0)
 		{
-			BSON_APPEND_UTF8(&command, "killCursors", bson_iter_utf8(&iter_asked, NULL));
-			BSON_APPEND_ARRAY_BEGIN(&command, "cursors", &ids);
-			BSON_APPEND_INT64(&ids, "0", id);
-			bson_append_array_end(&command, &ids);
+			make_kill_command(cursor, &command);
 			BSON_APPEND_DOCUMENT(kills, cursor->database, &command);
 		}
 		bson_destroy(&command);
@@ -218,6 +199,7 @@ create_cursor(PnsConnection *connection, const char *database,
 	pns_mongo_require_client(connection);
 	cursor->handle = pns_base_handle_create(CurrentMemoryContext, destroy_cursor);
 	cursor->connection = connection;
+	cursor->context = CurrentMemoryContext;
 	cursor->database = utf8(database);
 	cursor->command = command;
 	cursor->batch_size = batch_size;
@@ -227,22 +209,22 @@ create_cursor(PnsConnection *connection, const char *database,
 }
 
 /*
- * start_cursor sends the command.  The driver's cursor takes over the reply,
- * first batch and all.
+ * fetch_batch gets the first batch or the next one.  Of an error the command
+ * that is shown is the one that opened the cursor, for it says more.
  */
 static void
-start_cursor(PnsCursor *cursor)
+fetch_batch(PnsCursor *cursor)
 {
 	PnsConnection *connection = cursor->connection;
-	bson_t		opts = BSON_INITIALIZER;
 	bson_t		reply;
 	bson_error_t error = {0};
+	PnsDocument batch;
 
 	if (cursor->handle->object == NULL)
 		pns_mongo_throw_closed();
 	pns_mongo_require_client(connection);
 
-	if (!run_command(connection, cursor->database, cursor->command, &reply, &error))
+	if (!ask_for_batch(cursor, &reply, &error))
 	{
 		PnsDocument answer = copy_document(bson_get_data(&reply), reply.len);
 
@@ -251,15 +233,101 @@ start_cursor(PnsCursor *cursor)
 		pns_mongo_throw(connection, &error, answer, cursor->database, cursor->command);
 	}
 
+	bson_free(cursor->reply);
+	cursor->reply = bson_destroy_with_steal(&reply, true, &batch.size);
+	batch.data = cursor->reply;
+	read_batch(cursor, batch);
+	cursor->started = true;
+	pns_mongo_after_call(connection);
+}
+
+/*
+ * ask_for_batch sends the command that the cursor is in.  The caller destroys
+ * the reply, which is made in any case.
+ */
+static bool
+ask_for_batch(PnsCursor *cursor, bson_t *reply, bson_error_t *error)
+{
+	PnsConnection *connection = cursor->connection;
+	bson_t		command = BSON_INITIALIZER;
+	bson_t		opts = BSON_INITIALIZER;
+	bool		good;
+
+	if (!cursor->started)
+		return run_command(connection, cursor->database, cursor->command, reply, error);
+
 	HOLD_INTERRUPTS();
-	pns_mongo_append_target(connection, &opts);
+	BSON_APPEND_INT64(&command, "getMore", cursor->id);
+	BSON_APPEND_UTF8(&command, "collection", cursor->collection);
 	if (cursor->batch_size > 0)
-		BSON_APPEND_INT32(&opts, "batchSize", cursor->batch_size);
-	cursor->driver = mongoc_cursor_new_from_command_reply_with_opts(connection->client,
-																	&reply, &opts);
+		BSON_APPEND_INT32(&command, "batchSize", cursor->batch_size);
+	pns_mongo_append_target(connection, &opts);
+
+	/* not as a read of its own: a read concern would be refused here */
+	good = mongoc_client_command_with_opts(connection->client, cursor->database, &command,
+										   NULL, &opts, reply, error);
+	bson_destroy(&command);
 	bson_destroy(&opts);
 	RESUME_INTERRUPTS();
-	pns_mongo_after_call(connection);
+	connection->last_used = bson_get_monotonic_time();
+	return good;
+}
+
+/*
+ * read_batch finds the documents in a reply.  08P01 where there are none, and
+ * XX001 where the reply is not well formed.
+ */
+static void
+read_batch(PnsCursor *cursor, PnsDocument reply)
+{
+	PnsBsonIterator iterator;
+	PnsBsonValue value;
+	uint64		id = 0;
+	bool		has_id = false;
+	bool		has_batch = false;
+
+	cursor->id = 0;
+	if (!pns_bson_find(reply, "cursor", &value) || value.type != PNS_BSON_DOCUMENT)
+		throw_no_cursor();
+	pns_bson_iterate(&iterator, pns_bson_value_document(&value));
+	while (pns_bson_next(&iterator))
+	{
+		value = iterator.value;
+		if (strcmp(iterator.key, "id") == 0 && value.type == PNS_BSON_INT64)
+		{
+			memcpy(&id, value.data, sizeof(id));
+			has_id = true;
+		}
+		else if (strcmp(iterator.key, "ns") == 0)
+			read_namespace(cursor, &value);
+		else if ((strcmp(iterator.key, "firstBatch") == 0 ||
+				  strcmp(iterator.key, "nextBatch") == 0) &&
+				 value.type == PNS_BSON_ARRAY)
+		{
+			pns_bson_iterate(&cursor->batch, pns_bson_value_document(&value));
+			has_batch = true;
+		}
+	}
+	if (!has_id || !has_batch || (id != 0 && cursor->collection == NULL))
+		throw_no_cursor();
+	cursor->id = (int64) BSON_UINT64_FROM_LE(id);
+}
+
+/*
+ * read_namespace takes the collection from "database.collection", which need
+ * not be the one that was asked for.
+ */
+static void
+read_namespace(PnsCursor *cursor, const PnsBsonValue *value)
+{
+	const char *name;
+	uint32		size;
+
+	if (cursor->collection != NULL || value->type != PNS_BSON_STRING)
+		return;
+	name = strchr(pns_bson_value_string(value, &size), '.');
+	if (name != NULL)
+		cursor->collection = MemoryContextStrdup(cursor->context, name + 1);
 }
 
 /*
@@ -286,41 +354,57 @@ run_command(PnsConnection *connection, const char *database,
 	return good;
 }
 
-/*
- * throw_cursor_error raises what made the driver's cursor fail.  The driver
- * reports a reply to getMore only as text, so the command that is shown is the
- * one that opened the cursor.
- */
+/* throw_no_cursor reports a reply that has no cursor with documents in it. */
 static void
-throw_cursor_error(PnsCursor *cursor, const bson_error_t *error,
-				   const bson_t *reply)
+throw_no_cursor(void)
 {
-	bson_error_t saved = *error;
-	PnsDocument answer = {NULL, 0};
-
-	if (reply != NULL)
-		answer = copy_document(bson_get_data(reply), reply->len);
-	pns_mongo_throw(cursor->connection, &saved, answer, cursor->database,
-					cursor->command);
+	ereport(ERROR,
+			(errcode(ERRCODE_PROTOCOL_VIOLATION),
+			 errmsg("the MongoDB server's reply has no cursor over documents")));
 }
 
 /*
  * destroy_cursor closes a cursor for its handle.  If it is still open on the
- * server, that is told so, within PNS_CLEANUP_TIMEOUT.
+ * server, that is told so, within PNS_CLEANUP_TIMEOUT; a client that is being
+ * thrown away has its own way for that.
  */
 static void
 destroy_cursor(void *object)
 {
 	PnsCursor  *cursor = object;
+	PnsConnection *connection = cursor->connection;
 
 	dlist_delete(&cursor->node);
-	if (cursor->driver != NULL)
+	if (cursor->id != 0 && connection->client != NULL &&
+		!connection->transport.interrupted && !connection->transport.failed)
 	{
-		pns_mongo_begin_bounded(cursor->connection);
-		mongoc_cursor_destroy(cursor->driver);
-		pns_mongo_end_bounded(cursor->connection);
-		cursor->driver = NULL;
+		bson_t		command = BSON_INITIALIZER;
+		bson_t		opts = BSON_INITIALIZER;
+		bson_error_t error;
+
+		make_kill_command(cursor, &command);
+		pns_mongo_begin_bounded(connection);
+		pns_mongo_append_target(connection, &opts);
+		mongoc_client_command_with_opts(connection->client, cursor->database, &command,
+										NULL, &opts, NULL, &error);
+		pns_mongo_end_bounded(connection);
+		bson_destroy(&command);
+		bson_destroy(&opts);
 	}
+	bson_free(cursor->reply);
+	cursor->reply = NULL;
+}
+
+/* make_kill_command says how to close a cursor on the server. */
+static void
+make_kill_command(const PnsCursor *cursor, bson_t *command)
+{
+	bson_t		ids;
+
+	BSON_APPEND_UTF8(command, "killCursors", cursor->collection);
+	BSON_APPEND_ARRAY_BEGIN(command, "cursors", &ids);
+	BSON_APPEND_INT64(&ids, "0", cursor->id);
+	bson_append_array_end(command, &ids);
 }
 
 /* copy_document copies a document into the current context. */

@@ -161,6 +161,12 @@ class Database:
             "CREATE USER MAPPING FOR CURRENT_USER SERVER {} {}").format(
                 sql.Identifier(name), option_list(user_options or {})))
 
+    def foreign_table(self, name, server, columns, **options):
+        """Create a foreign table in the schema public."""
+        self.execute(sql.SQL("CREATE FOREIGN TABLE {} (" + columns +
+                             ") SERVER {} {}").format(
+            sql.Identifier(name), sql.Identifier(server), option_list(options)))
+
     def close(self):
         """Close all connections."""
         for connection in self.connections:
@@ -245,9 +251,9 @@ def open_sockets(pid):
 
 # ---------- MongoDB ----------
 
-def mongo_client():
-    """Return a client of the test run's MongoDB server."""
-    return pymongo.MongoClient(os.environ["MONGO_URI"])
+def mongo_client(uri=None):
+    """Return a client of a MongoDB server, by default the test run's."""
+    return pymongo.MongoClient(uri or os.environ["MONGO_URI"])
 
 
 @contextlib.contextmanager
