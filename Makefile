@@ -16,7 +16,8 @@ OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c)))
 ROOM_SQL   = src/mongo/mongo.sql src/fdw/fdw.sql
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 
-CLIENT_LIBS = libmongoc-1.0
+# libmongoc 2.x has another name than 1.x.
+CLIENT_LIBS = $(shell pkg-config --exists libmongoc-1.0 && echo libmongoc-1.0 || echo mongoc2)
 PG_CPPFLAGS = -Isrc $(shell pkg-config --cflags $(CLIENT_LIBS)) -MMD -MP
 # PostgreSQL 15 leaves PGDLLEXPORT empty, see src/base/compat.h
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \

@@ -3,10 +3,11 @@
 #
 #   make check [TESTS="fdw/ t/001"]    every test, or those with such a path
 #   make check-deep                    with 100,000 random queries
+#   make check-matrix                  on later releases of Debian, in chroots
 #   make demo, make demo-stop          the demonstration
 #   make indent                        the C files in pgindent's form
 
-CHECK_GOALS = prepare check check-deep demo demo-stop indent
+CHECK_GOALS = prepare check check-deep check-matrix demo demo-stop indent
 
 ifeq ($(filter-out $(CHECK_GOALS),$(or $(MAKECMDGOALS),all)),)
 ONLY_CHECK_GOALS = yes
@@ -24,6 +25,10 @@ check: prepare
 
 check-deep: prepare
 	@$(TEST_PYTHON) test/run.py --queries 100000 $(TESTS)
+
+check-matrix:
+	@test/servers/prepare debootstrap
+	@$(TEST_PYTHON) test/matrix.py
 
 demo: prepare
 	@$(TEST_PYTHON) test/demo/demo.py start

@@ -178,13 +178,24 @@ def run_tap(run, name, command):
     run.count(name, passed, failed, seconds, "\n".join(bad))
 
 
+def makefile_list(tree, variable, pg_config):
+    """Return the words of one of the Makefile's variables."""
+    return subprocess.run(
+        ["make", "-s", "--eval", f"list:;@echo $({variable})", "list",
+         f"PG_CONFIG={pg_config}"],
+        cwd=tree, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+
+
+def regress_passed(output):
+    """Return the names of the tests that passed, by pg_regress's output."""
+    matches = filter(None, map(REGRESS_LINE.match, output.splitlines()))
+    return {match["old"] or match["new"] for match in matches
+            if "ok" in (match["old_result"], match["new_result"])}
+
+
 def run_regress(run, variable, **changes):
     """Run the pg_regress tests that a variable of the Makefile lists."""
-    listed = subprocess.run(
-        ["make", "-s", "--eval", f"list:;@echo $({variable})", "list",
-         f"PG_CONFIG={run.stack.pg_config}"],
-        cwd=run.tree, check=True, stdout=subprocess.PIPE, text=True,
-        env=run.environment()).stdout.split()
+    listed = makefile_list(run.tree, variable, run.stack.pg_config)
     names = [name for name in listed if run.wants(f"sql/{name}.sql")]
     if not names:
         return
@@ -192,20 +203,16 @@ def run_regress(run, variable, **changes):
         f"installcheck {variable}",
         ["make", "installcheck", f"PG_CONFIG={run.stack.pg_config}",
          f"REGRESS={' '.join(names)}"], **changes)
-    good = set()
-    for match in filter(None, map(REGRESS_LINE.match, output.splitlines())):
-        if "ok" in (match["old_result"], match["new_result"]):
-            good.add(match["old"] or match["new"])
-    passed = len(good.intersection(names))
-    failed = len(names) - passed
+    good = regress_passed(output)
+    bad = [name for name in names if name not in good]
     diffs = os.path.join(run.tree, "regression.diffs")
-    if failed and os.path.exists(diffs):
+    if bad and os.path.exists(diffs):
         with open(diffs, encoding="utf-8", errors="replace") as file:
-            output = file.read()
+            output = file.read() or output
         shutil.copytree(os.path.join(run.tree, "results"),
                         os.path.join(LOGS, "results"), dirs_exist_ok=True)
-    bad = "".join(f"{name} failed\n" for name in names if name not in good)
-    run.count(f"pg_regress: {variable}", passed, failed, seconds, bad + output)
+    run.count(f"pg_regress: {variable}", len(names) - len(bad), len(bad),
+              seconds, "".join(f"{name} failed\n" for name in bad) + output)
 
 
 def load_fixtures(run):
@@ -243,6 +250,12 @@ def keep_server_logs(stack):
             LOGS, os.path.basename(os.path.dirname(log)) + ".server.log"))
 
 
+def stop_at_signals():
+    """End in an orderly way, the servers stopped, when told to end."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
+
+
 def main():
     """Run what the command line asks for; the status says how it went."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -251,8 +264,7 @@ def main():
     parser.add_argument("words", nargs="*",
                         help="run only tests whose path has one of these in it")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(1))
+    stop_at_signals()
     shutil.rmtree(LOGS, ignore_errors=True)
     os.makedirs(LOGS)
 
