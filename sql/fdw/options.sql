@@ -50,6 +50,10 @@ CREATE TYPE pair AS (a int, b int);
 CREATE FOREIGN TABLE wrong_type (p pair) SERVER s;
 SELECT * FROM wrong_type;
 
+-- so is a name that only MongoDB refuses
+CREATE FOREIGN TABLE "a$b" (n int) SERVER s;
+SELECT * FROM "a$b";
+
 -- all that is right
 CREATE SERVER all_options FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (
     host 'db.example.org', port '27018', replica_set 'rs0',

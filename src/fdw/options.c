@@ -151,6 +151,9 @@ pns_fdw_get_table(Oid relid)
 	read_table_options(table, server->options, &null_on_mismatch, &json_format);
 	read_table_options(table, foreign_table->options, &null_on_mismatch, &json_format);
 
+	/* the options were checked when they were set, the table's name was not */
+	pns_mongo_check_collection_name(table->collection);
+
 	relation = table_open(relid, NoLock);
 	tupdesc = RelationGetDescr(relation);
 	table->ncolumns = tupdesc->natts;
