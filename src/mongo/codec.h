@@ -27,8 +27,13 @@ extern void pns_bson_restart(PnsBsonBuilder *builder);
 extern void pns_bson_corrupt(void) pg_attribute_noreturn();
 extern uint32 pns_bson_varying_size(uint8 type, const uint8 *data,
 									const uint8 *end);
+
+/* ---------- in bson_value.c ---------- */
+
 extern const uint8 *pns_bson_value_binary(const PnsBsonValue *value,
 										  uint32 *size, uint8 *subtype);
+
+/* ---------- bytes ---------- */
 
 /* BSON is little-endian whatever the machine is. */
 #ifdef WORDS_BIGENDIAN
@@ -135,8 +140,8 @@ pns_hex_digit(char c)
 
 /* ---------- in text.c ---------- */
 
-extern PnsFit pns_text_to_server(const char **text, uint32 *size);
-extern const char *pns_text_from_server(const char *text);
+extern PnsFit pns_text_to_server(const char **str, uint32 *size);
+extern const char *pns_text_from_server(const char *str);
 
 /* ---------- in extended.c ---------- */
 
@@ -181,8 +186,10 @@ struct PnsConverter
 	int32		typmod;
 	PnsJsonFormat json_format;
 	bool		null_on_mismatch;
-	bool		may_throw;		/* runs functions that report errors themselves */
-	bool		checks_null;	/* a domain's: pns_domain_check wants NULLs too */
+	bool		may_throw;		/* runs functions that report errors
+								 * themselves */
+	bool		checks_null;	/* a domain's: pns_domain_check wants NULLs
+								 * too */
 	void	   *state;			/* of the kinds that need some */
 
 	/* set by an array that does not fit because of an element */
@@ -248,6 +255,27 @@ extern void pns_mismatch_report(const PnsPlace *place,
 								PnsFit fit) pg_attribute_noreturn();
 extern void pns_mismatch_context(void *place);
 
+/*
+ * pns_bson_key_end finds the zero byte that ends a key, which must come before
+ * end; XX001 where it does not.  Most keys are shorter than it takes to call
+ * memchr.
+ */
+static inline const uint8 *
+pns_bson_key_end(const uint8 *key, const uint8 *end)
+{
+	const uint8 *near = key + Min(end - key, 12);
+
+	for (; key < near; key++)
+	{
+		if (*key == 0)
+			return key;
+	}
+	key = memchr(key, 0, end - key);
+	if (key == NULL)
+		pns_bson_corrupt();
+	return key;
+}
+
 /* ---------- in decimal.c ---------- */
 
 #define PNS_DECIMAL_DIGITS 36	/* room for what 128 bits hold, in nines */
@@ -277,8 +305,8 @@ extern void pns_decimal_from_int64(int64 number, PnsDecimal *decimal);
 extern Numeric pns_decimal_to_numeric(const PnsDecimal *decimal);
 extern bool pns_decimal_to_int64(const PnsDecimal *decimal, int64 *number);
 extern bool pns_decimal_fits(const PnsDecimal *decimal, int32 typmod);
-extern void pns_decimal128_to_text(const uint8 *data, char *text);
-extern int	pns_double_to_json(float8 number, char *text);
+extern void pns_decimal128_to_text(const uint8 *data, char *str);
+extern int	pns_double_to_json(float8 number, char *str);
 extern Numeric pns_double_to_json_numeric(float8 number);
 
 #endif							/* PNS_MONGO_CODEC_H */

@@ -182,7 +182,7 @@ fill_element(PnsConverter *converter, const PnsBsonValue *value)
 	PnsConverter *element = &state->element;
 	PnsFit		fit = PNS_FITS;
 	bool		isnull = value->type == PNS_BSON_NULL ||
-		value->type == PNS_BSON_UNDEFINED;
+	value->type == PNS_BSON_UNDEFINED;
 
 	state->values[state->count] = (Datum) 0;
 	if (!isnull)

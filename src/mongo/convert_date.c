@@ -30,8 +30,8 @@ pns_convert_timestamp(PnsConverter *converter, const PnsBsonValue *value,
 	if (value->type != PNS_BSON_DATE)
 		return PNS_MISFIT_TYPE;
 	timestamp = pns_bson_read_int64(value->data);
-	if (pg_mul_s64_overflow(timestamp, 1000, &timestamp) ||
-		pg_sub_s64_overflow(timestamp, EPOCH_DAYS * USECS_PER_DAY, &timestamp) ||
+	if (pg_sub_s64_overflow(timestamp, EPOCH_DAYS * MS_PER_DAY, &timestamp) ||
+		pg_mul_s64_overflow(timestamp, 1000, &timestamp) ||
 		!IS_VALID_TIMESTAMP(timestamp))
 		return PNS_MISFIT_DATE;
 	if (converter->typmod >= 0 && converter->typmod < lengthof(units) &&

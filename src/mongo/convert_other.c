@@ -37,7 +37,7 @@ static PnsFit convert_enum(PnsConverter *converter, const PnsBsonValue *value,
 						   Datum *result);
 static PnsFit convert_input(PnsConverter *converter, const PnsBsonValue *value,
 							Datum *result);
-static bool parse_uuid(const char *text, const char *end, uint8 *bytes);
+static bool parse_uuid(const char *str, const char *end, uint8 *bytes);
 static Datum copy_bytes(const uint8 *data, uint32 size);
 
 /* pns_convert_bool takes booleans. */
@@ -96,9 +96,9 @@ pns_convert_uuid(PnsConverter *converter, const PnsBsonValue *value,
 
 	if (value->type == PNS_BSON_STRING)
 	{
-		const char *text = pns_bson_value_string(value, &size);
+		const char *str = pns_bson_value_string(value, &size);
 
-		if (!parse_uuid(text, text +size, bytes))
+		if (!parse_uuid(str, str + size, bytes))
 			return PNS_MISFIT_SYNTAX;
 	}
 	else if (value->type == PNS_BSON_BINARY)
@@ -151,21 +151,21 @@ convert_enum(PnsConverter *converter, const PnsBsonValue *value,
 			 Datum *result)
 {
 	char		label[NAMEDATALEN];
-	const char *text;
+	const char *str;
 	uint32		size;
 	PnsFit		fit;
 	EnumLabel  *known;
 
 	if (value->type != PNS_BSON_STRING)
 		return PNS_MISFIT_TYPE;
-	text = pns_bson_value_string(value, &size);
+	str = pns_bson_value_string(value, &size);
 
-	fit = pns_text_to_server(&text, &size);
+	fit = pns_text_to_server(&str, &size);
 	if (fit != PNS_FITS)
 		return fit;
 	if (size >= NAMEDATALEN)
 		return PNS_MISFIT_SYNTAX;
-	memcpy(label, text, size);
+	memcpy(label, str, size);
 	label[size] = '\0';
 
 	known = hash_search(converter->state, label, HASH_FIND, NULL);
@@ -195,20 +195,20 @@ convert_input(PnsConverter *converter, const PnsBsonValue *value,
 			  Datum *result)
 {
 	InputState *state = converter->state;
-	const char *text;
+	const char *str;
 	uint32		size;
 	PnsFit		fit;
 	char	   *string;
 
 	if (value->type != PNS_BSON_STRING)
 		return PNS_MISFIT_TYPE;
-	text = pns_bson_value_string(value, &size);
+	str = pns_bson_value_string(value, &size);
 
-	fit = pns_text_to_server(&text, &size);
+	fit = pns_text_to_server(&str, &size);
 	if (fit != PNS_FITS)
 		return fit;
 
-	string = pnstrdup(text, size);
+	string = pnstrdup(str, size);
 	if (!converter->null_on_mismatch)
 		*result = InputFunctionCall(&state->function, string, state->io_param,
 									converter->typmod);
@@ -223,27 +223,27 @@ convert_input(PnsConverter *converter, const PnsBsonValue *value,
  * behind every second pair, braces around the whole.
  */
 static bool
-parse_uuid(const char *text, const char *end, uint8 *bytes)
+parse_uuid(const char *str, const char *end, uint8 *bytes)
 {
-	bool		braces = (text <end && *text == '{');
+	bool		braces = (str < end && *str == '{');
 
 	if (braces)
-		text	  ++;
+		str++;
 
 	for (int i = 0; i < UUID_LEN; i++)
 	{
-		int			high = text <end ? pns_hex_digit(*text ++) : -1;
-		int			low = text <end ? pns_hex_digit(*text ++) : -1;
+		int			high = str < end ? pns_hex_digit(*str++) : -1;
+		int			low = str < end ? pns_hex_digit(*str++) : -1;
 
 		if (high < 0 || low < 0)
 			return false;
 		bytes[i] = high << 4 | low;
-		if (text <end && *text == '-' && i % 2 == 1 && i < UUID_LEN - 1)
-			text	  ++;
+		if (str < end && *str == '-' && i % 2 == 1 && i < UUID_LEN - 1)
+			str++;
 	}
-	if (braces && (text == end || *text ++!= '}'))
+	if (braces && (str == end || *str++ != '}'))
 		return false;
-	return text == end;
+	return str == end;
 }
 
 /* copy_bytes makes a value of a fixed-length type. */

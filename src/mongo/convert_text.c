@@ -13,8 +13,8 @@
 #include "utils/builtins.h"
 
 static PnsFit read_text(const PnsBsonValue *value, char *digits,
-						const char **text, uint32 *size);
-static bool too_long(const char *text, uint32 size, int32 typmod);
+						const char **str, uint32 *size);
+static bool too_long(const char *str, uint32 size, int32 typmod);
 
 /* pns_convert_text takes strings, and ObjectIds as hex digits. */
 PnsFit
@@ -22,12 +22,12 @@ pns_convert_text(PnsConverter *converter, const PnsBsonValue *value,
 				 Datum *result)
 {
 	char		digits[2 * PNS_OBJECTID_SIZE];
-	const char *text;
+	const char *str;
 	uint32		size;
-	PnsFit		fit = read_text(value, digits, &text, &size);
+	PnsFit		fit = read_text(value, digits, &str, &size);
 
 	if (fit == PNS_FITS)
-		*result = PointerGetDatum(cstring_to_text_with_len(text, size));
+		*result = PointerGetDatum(cstring_to_text_with_len(str, size));
 	return fit;
 }
 
@@ -37,14 +37,14 @@ pns_convert_varchar(PnsConverter *converter, const PnsBsonValue *value,
 					Datum *result)
 {
 	char		digits[2 * PNS_OBJECTID_SIZE];
-	const char *text;
+	const char *str;
 	uint32		size;
-	PnsFit		fit = read_text(value, digits, &text, &size);
+	PnsFit		fit = read_text(value, digits, &str, &size);
 
-	if (fit == PNS_FITS && too_long(text, size, converter->typmod))
+	if (fit == PNS_FITS && too_long(str, size, converter->typmod))
 		fit = PNS_MISFIT_LENGTH;
 	if (fit == PNS_FITS)
-		*result = PointerGetDatum(cstring_to_text_with_len(text, size));
+		*result = PointerGetDatum(cstring_to_text_with_len(str, size));
 	return fit;
 }
 
@@ -56,7 +56,7 @@ PnsFit
 pns_convert_bpchar(PnsConverter *converter, const PnsBsonValue *value,
 				   Datum *result)
 {
-	const char *text;
+	const char *str;
 	uint32		size;
 	uint32		padding = 0;
 	PnsFit		fit;
@@ -64,17 +64,17 @@ pns_convert_bpchar(PnsConverter *converter, const PnsBsonValue *value,
 
 	if (value->type != PNS_BSON_STRING)
 		return PNS_MISFIT_TYPE;
-	fit = read_text(value, NULL, &text, &size);
+	fit = read_text(value, NULL, &str, &size);
 	if (fit != PNS_FITS)
 		return fit;
-	if (too_long(text, size, converter->typmod))
+	if (too_long(str, size, converter->typmod))
 		return PNS_MISFIT_LENGTH;
 
 	if (converter->typmod >= (int32) VARHDRSZ)
-		padding = converter->typmod - VARHDRSZ - pg_mbstrlen_with_len(text, size);
+		padding = converter->typmod - VARHDRSZ - pg_mbstrlen_with_len(str, size);
 	padded = palloc(VARHDRSZ + size + padding);
 	SET_VARSIZE(padded, VARHDRSZ + size + padding);
-	memcpy(VARDATA(padded), text, size);
+	memcpy(VARDATA(padded), str, size);
 	memset(VARDATA(padded) + size, ' ', padding);
 	*result = PointerGetDatum(padded);
 	return PNS_FITS;
@@ -86,9 +86,9 @@ pns_convert_name(PnsConverter *converter, const PnsBsonValue *value,
 				 Datum *result)
 {
 	char		digits[2 * PNS_OBJECTID_SIZE];
-	const char *text;
+	const char *str;
 	uint32		size;
-	PnsFit		fit = read_text(value, digits, &text, &size);
+	PnsFit		fit = read_text(value, digits, &str, &size);
 	char	   *name;
 
 	if (fit != PNS_FITS)
@@ -96,7 +96,7 @@ pns_convert_name(PnsConverter *converter, const PnsBsonValue *value,
 	if (size >= NAMEDATALEN)
 		return PNS_MISFIT_LENGTH;
 	name = palloc0(NAMEDATALEN);
-	memcpy(name, text, size);
+	memcpy(name, str, size);
 	*result = PointerGetDatum(name);
 	return PNS_FITS;
 }
@@ -137,19 +137,19 @@ pns_convert_jsonb(PnsConverter *converter, const PnsBsonValue *value,
  * digits in the room that the caller brings.
  */
 static PnsFit
-read_text(const PnsBsonValue *value, char *digits, const char **text,
+read_text(const PnsBsonValue *value, char *digits, const char **str,
 		  uint32 *size)
 {
 	if (value->type == PNS_BSON_STRING)
 	{
-		*text = (const char *) value->data + 4;
+		*str = (const char *) value->data + 4;
 		*size = value->size - 5;
-		return pns_text_to_server(text, size);
+		return pns_text_to_server(str, size);
 	}
 	if (value->type == PNS_BSON_OBJECTID)
 	{
 		hex_encode((const char *) value->data, PNS_OBJECTID_SIZE, digits);
-		*text = digits;
+		*str = digits;
 		*size = 2 * PNS_OBJECTID_SIZE;
 		return PNS_FITS;
 	}
@@ -158,9 +158,9 @@ read_text(const PnsBsonValue *value, char *digits, const char **text,
 
 /* too_long compares characters with what varchar(n) and char(n) hold. */
 static bool
-too_long(const char *text, uint32 size, int32 typmod)
+too_long(const char *str, uint32 size, int32 typmod)
 {
 	if (typmod < (int32) VARHDRSZ || size <= typmod - VARHDRSZ)
 		return false;
-	return pg_mbstrlen_with_len(text, size) > typmod - VARHDRSZ;
+	return pg_mbstrlen_with_len(str, size) > typmod - VARHDRSZ;
 }

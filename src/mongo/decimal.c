@@ -32,7 +32,7 @@ static void read_coefficient(uint64 high, uint64 low, PnsDecimal *decimal);
 static uint32 divide_by_billion(uint32 *limbs);
 static int	significant_digits(const PnsDecimal *decimal);
 static int64 small_coefficient(const PnsDecimal *decimal);
-static Numeric numeric_from_text(const char *text);
+static Numeric numeric_from_text(const char *str);
 
 /*
  * pns_decimal_from_double splits a double into the digits of its shortest
@@ -41,8 +41,8 @@ static Numeric numeric_from_text(const char *text);
 void
 pns_decimal_from_double(float8 number, PnsDecimal *decimal)
 {
-	char		text[DOUBLE_SHORTEST_DECIMAL_LEN];
-	const char *next = text;
+	char		str[DOUBLE_SHORTEST_DECIMAL_LEN];
+	const char *next = str;
 	bool		fraction = false;
 
 	decimal->kind = isnan(number) ? PNS_DECIMAL_NAN :
@@ -53,7 +53,7 @@ pns_decimal_from_double(float8 number, PnsDecimal *decimal)
 	if (decimal->kind != PNS_DECIMAL_FINITE)
 		return;
 
-	text[double_to_shortest_decimal_bufn(fabs(number), text)] = '\0';
+	str[double_to_shortest_decimal_bufn(fabs(number), str)] = '\0';
 	for (; *next != '\0' && *next != 'e'; next++)
 	{
 		if (*next == '.')
@@ -126,7 +126,7 @@ pns_decimal_from_int64(int64 number, PnsDecimal *decimal)
 Numeric
 pns_decimal_to_numeric(const PnsDecimal *decimal)
 {
-	char		text[PNS_DECIMAL_DIGITS + 16];
+	char		str[PNS_DECIMAL_DIGITS + 16];
 
 	if (decimal->kind == PNS_DECIMAL_NAN)
 		return numeric_from_text("NaN");
@@ -135,9 +135,9 @@ pns_decimal_to_numeric(const PnsDecimal *decimal)
 	if (decimal->ndigits <= INT64_SAFE_DIGITS)
 		return int64_div_fast_to_numeric(small_coefficient(decimal),
 										 -decimal->exponent);
-	snprintf(text, sizeof(text), "%s%.*sE%d", decimal->negative ? "-" : "",
+	snprintf(str, sizeof(str), "%s%.*sE%d", decimal->negative ? "-" : "",
 			 decimal->ndigits, decimal->digits, decimal->exponent);
-	return numeric_from_text(text);
+	return numeric_from_text(str);
 }
 
 /*
@@ -194,10 +194,10 @@ pns_decimal_fits(const PnsDecimal *decimal, int32 typmod)
 
 /*
  * pns_decimal128_to_text writes the form that MongoDB itself prints and
- * reads; text has room for PNS_DECIMAL128_SIZE bytes.
+ * reads; str has room for PNS_DECIMAL128_SIZE bytes.
  */
 void
-pns_decimal128_to_text(const uint8 *data, char *text)
+pns_decimal128_to_text(const uint8 *data, char *str)
 {
 	PnsDecimal	decimal;
 	int			adjusted;
@@ -206,14 +206,14 @@ pns_decimal128_to_text(const uint8 *data, char *text)
 	pns_decimal_from_decimal128(data, &decimal);
 	if (decimal.kind == PNS_DECIMAL_NAN)
 	{
-		strcpy(text, "NaN");
+		strcpy(str, "NaN");
 		return;
 	}
 	if (decimal.negative)
-		*text++ = '-';
+		*str++ = '-';
 	if (decimal.kind == PNS_DECIMAL_INFINITY)
 	{
-		strcpy(text, "Infinity");
+		strcpy(str, "Infinity");
 		return;
 	}
 
@@ -221,19 +221,19 @@ pns_decimal128_to_text(const uint8 *data, char *text)
 	point = decimal.ndigits + decimal.exponent;
 	if (decimal.exponent > 0 || adjusted < -6)
 	{
-		*text++ = decimal.digits[0];
+		*str++ = decimal.digits[0];
 		if (decimal.ndigits > 1)
-			text += sprintf(text, ".%.*s", decimal.ndigits - 1,
-							decimal.digits + 1);
-		sprintf(text, "E%+d", adjusted);
+			str += sprintf(str, ".%.*s", decimal.ndigits - 1,
+						   decimal.digits + 1);
+		sprintf(str, "E%+d", adjusted);
 	}
 	else if (decimal.exponent == 0)
-		sprintf(text, "%.*s", decimal.ndigits, decimal.digits);
+		sprintf(str, "%.*s", decimal.ndigits, decimal.digits);
 	else if (point > 0)
-		sprintf(text, "%.*s.%.*s", point, decimal.digits,
+		sprintf(str, "%.*s.%.*s", point, decimal.digits,
 				decimal.ndigits - point, decimal.digits + point);
 	else
-		sprintf(text, "0.%.*s%.*s", -point, "00000000",
+		sprintf(str, "0.%.*s%.*s", -point, "00000000",
 				decimal.ndigits, decimal.digits);
 }
 
@@ -241,17 +241,17 @@ pns_decimal128_to_text(const uint8 *data, char *text)
  * pns_double_to_json writes a finite double as a JSON number that no reader
  * takes for an integer: the shortest form, with ".0" where it is whole.  From
  * 10^19 on, where no integer type reaches, an exponent says it shorter.
- * Returns the length; text has room for PNS_DOUBLE_SIZE bytes.
+ * Returns the length; str has room for PNS_DOUBLE_SIZE bytes.
  */
 int
-pns_double_to_json(float8 number, char *text)
+pns_double_to_json(float8 number, char *str)
 {
-	int			size = double_to_shortest_decimal_bufn(number, text);
+	int			size = double_to_shortest_decimal_bufn(number, str);
 	PnsDecimal	decimal;
 
 	for (int i = 0; i < size; i++)
 	{
-		if (text[i] == '.' && fabs(number) < 1e15)
+		if (str[i] == '.' && fabs(number) < 1e15)
 			return size;
 	}
 	if (fabs(number) >= 1e15)
@@ -260,14 +260,14 @@ pns_double_to_json(float8 number, char *text)
 		if (decimal.ndigits + decimal.exponent > WHOLE_DOUBLE_DIGITS ||
 			decimal.exponent < 0)
 			return size;
-		size = sprintf(text, "%s%.*s%.*s", decimal.negative ? "-" : "",
+		size = sprintf(str, "%s%.*s%.*s", decimal.negative ? "-" : "",
 					   decimal.ndigits, decimal.digits,
 					   decimal.exponent, "0000000000000000000");
 	}
 	else if (fabs(number) < 1 && number != 0)
 		return size;			/* has a negative exponent */
-	text[size++] = '.';
-	text[size++] = '0';
+	str[size++] = '.';
+	str[size++] = '0';
 	return size;
 }
 
@@ -279,7 +279,7 @@ Numeric
 pns_double_to_json_numeric(float8 number)
 {
 	PnsDecimal	decimal;
-	char		text[PNS_DOUBLE_SIZE];
+	char		str[PNS_DOUBLE_SIZE];
 
 	pns_decimal_from_double(number, &decimal);
 	if (decimal.exponent < 0 && decimal.ndigits <= INT64_SAFE_DIGITS)
@@ -287,8 +287,8 @@ pns_double_to_json_numeric(float8 number)
 										 -decimal.exponent);
 	if (decimal.exponent == 0 && decimal.ndigits < INT64_SAFE_DIGITS)
 		return int64_div_fast_to_numeric(small_coefficient(&decimal) * 10, 1);
-	text[pns_double_to_json(number, text)] = '\0';
-	return numeric_from_text(text);
+	str[pns_double_to_json(number, str)] = '\0';
+	return numeric_from_text(str);
 }
 
 /*
@@ -373,10 +373,10 @@ small_coefficient(const PnsDecimal *decimal)
 
 /* numeric_from_text reads a numeric of any precision. */
 static Numeric
-numeric_from_text(const char *text)
+numeric_from_text(const char *str)
 {
 	return DatumGetNumeric(DirectFunctionCall3(numeric_in,
-											   CStringGetDatum(text),
+											   CStringGetDatum(str),
 											   ObjectIdGetDatum(InvalidOid),
 											   Int32GetDatum(-1)));
 }

@@ -159,14 +159,13 @@ walk_document(PnsDecoder *decoder, PnsPathNode *node, const uint8 *data,
 		PnsBsonValue value;
 
 		if (child != NULL && end - next > child->key_size &&
+			*next == (uint8) *child->key &&
 			memcmp(next, child->key, child->key_size + 1) == 0)
 			next += child->key_size + 1;
 		else
 		{
-			const uint8 *key_end = memchr(next, 0, end - next);
+			const uint8 *key_end = pns_bson_key_end(next, end);
 
-			if (key_end == NULL)
-				pns_bson_corrupt();
 			child = pns_path_find(node, (const char *) next, key_end - next);
 			next = key_end + 1;
 		}

@@ -135,32 +135,32 @@ pns_json_wrap(const PnsBsonValue *value, PnsJsonFormat format,
 static void
 wrap_number(const PnsBsonValue *value, PnsBsonBuilder *builder)
 {
-	char		text[PNS_DECIMAL128_SIZE];
+	char		str[PNS_DECIMAL128_SIZE];
 
 	switch (value->type)
 	{
 		case PNS_BSON_INT32:
-			pg_ltoa(pns_bson_read_int32(value->data), text);
-			pns_bson_append_cstring(builder, "$numberInt", text);
+			pg_ltoa(pns_bson_read_int32(value->data), str);
+			pns_bson_append_cstring(builder, "$numberInt", str);
 			break;
 		case PNS_BSON_INT64:
-			pg_lltoa(pns_bson_read_int64(value->data), text);
-			pns_bson_append_cstring(builder, "$numberLong", text);
+			pg_lltoa(pns_bson_read_int64(value->data), str);
+			pns_bson_append_cstring(builder, "$numberLong", str);
 			break;
 		case PNS_BSON_DECIMAL128:
-			pns_decimal128_to_text(value->data, text);
-			pns_bson_append_cstring(builder, "$numberDecimal", text);
+			pns_decimal128_to_text(value->data, str);
+			pns_bson_append_cstring(builder, "$numberDecimal", str);
 			break;
 		default:
 			{
 				float8		number = pns_bson_read_double(value->data);
 
 				if (isfinite(number))
-					text[pns_double_to_json(number, text)] = '\0';
+					str[pns_double_to_json(number, str)] = '\0';
 				else
-					strcpy(text, isnan(number) ? "NaN" :
+					strcpy(str, isnan(number) ? "NaN" :
 						   number > 0 ? "Infinity" : "-Infinity");
-				pns_bson_append_cstring(builder, "$numberDouble", text);
+				pns_bson_append_cstring(builder, "$numberDouble", str);
 			}
 	}
 }
@@ -182,8 +182,8 @@ wrap_objectid(const uint8 *data, PnsBsonBuilder *builder)
 static void
 wrap_date(int64 milliseconds, PnsJsonFormat format, PnsBsonBuilder *builder)
 {
-	char		text[32];
-	int			size;
+	char		str[32];
+	char	   *next;
 	int			year;
 	int			month;
 	int			day;
@@ -192,20 +192,32 @@ wrap_date(int64 milliseconds, PnsJsonFormat format, PnsBsonBuilder *builder)
 	if (format == PNS_JSON_CANONICAL || milliseconds < 0 ||
 		milliseconds >= DATE_END_MS)
 	{
-		pg_lltoa(milliseconds, text);
+		pg_lltoa(milliseconds, str);
 		pns_bson_open_document(builder, "$date");
-		pns_bson_append_cstring(builder, "$numberLong", text);
+		pns_bson_append_cstring(builder, "$numberLong", str);
 		pns_bson_close(builder);
 		return;
 	}
 
 	j2date(milliseconds / MS_PER_DAY + UNIX_EPOCH_JDATE, &year, &month, &day);
-	size = sprintf(text, "%04d-%02d-%02dT%02d:%02d:%02d", year, month, day,
-				   rest / 3600000, rest / 60000 % 60, rest / 1000 % 60);
+	next = pg_ultostr_zeropad(str, year, 4);
+	*next++ = '-';
+	next = pg_ultostr_zeropad(next, month, 2);
+	*next++ = '-';
+	next = pg_ultostr_zeropad(next, day, 2);
+	*next++ = 'T';
+	next = pg_ultostr_zeropad(next, rest / 3600000, 2);
+	*next++ = ':';
+	next = pg_ultostr_zeropad(next, rest / 60000 % 60, 2);
+	*next++ = ':';
+	next = pg_ultostr_zeropad(next, rest / 1000 % 60, 2);
 	if (rest % 1000 != 0)
-		size += sprintf(text + size, ".%03d", rest % 1000);
-	text[size++] = 'Z';
-	pns_bson_append_string(builder, "$date", text, size);
+	{
+		*next++ = '.';
+		next = pg_ultostr_zeropad(next, rest % 1000, 3);
+	}
+	*next++ = 'Z';
+	pns_bson_append_string(builder, "$date", str, next - str);
 }
 
 /* wrap_binary says the bytes in base64 and the subtype in hex digits. */
@@ -285,7 +297,7 @@ wrap_string(const PnsBsonValue *value, const char *key,
 			PnsBsonBuilder *builder)
 {
 	uint32		size;
-	const char *text = pns_bson_value_string(value, &size);
+	const char *str = pns_bson_value_string(value, &size);
 
-	pns_bson_append_string(builder, key, text, size);
+	pns_bson_append_string(builder, key, str, size);
 }

@@ -15,7 +15,7 @@ static PnsFit write_members(StringInfo out, PnsDocument document, bool array,
 							PnsJsonFormat format);
 static PnsFit write_wrapped(StringInfo out, const PnsBsonValue *value,
 							PnsJsonFormat format);
-static PnsFit write_string(StringInfo out, const char *text, uint32 size);
+static PnsFit write_string(StringInfo out, const char *str, uint32 size);
 static void write_number(StringInfo out, const PnsBsonValue *value);
 static void write_escape(StringInfo out, unsigned char byte);
 
@@ -117,9 +117,9 @@ write_wrapped(StringInfo out, const PnsBsonValue *value, PnsJsonFormat format)
 
 /* write_string appends a string in quotes, in the database's encoding. */
 static PnsFit
-write_string(StringInfo out, const char *text, uint32 size)
+write_string(StringInfo out, const char *str, uint32 size)
 {
-	PnsFit		fit = pns_text_to_server(&text, &size);
+	PnsFit		fit = pns_text_to_server(&str, &size);
 	uint32		start = 0;
 
 	if (fit != PNS_FITS)
@@ -128,15 +128,15 @@ write_string(StringInfo out, const char *text, uint32 size)
 	appendStringInfoCharMacro(out, '"');
 	for (uint32 i = 0; i < size; i++)
 	{
-		unsigned char byte = text[i];
+		unsigned char byte = str[i];
 
 		if (byte >= ' ' && byte != '"' && byte != '\\')
 			continue;
-		appendBinaryStringInfo(out, text + start, i - start);
+		appendBinaryStringInfo(out, str + start, i - start);
 		write_escape(out, byte);
 		start = i + 1;
 	}
-	appendBinaryStringInfo(out, text + start, size - start);
+	appendBinaryStringInfo(out, str + start, size - start);
 	appendStringInfoCharMacro(out, '"');
 	return PNS_FITS;
 }
@@ -178,14 +178,14 @@ write_escape(StringInfo out, unsigned char byte)
 static void
 write_number(StringInfo out, const PnsBsonValue *value)
 {
-	char		text[PNS_DOUBLE_SIZE];
+	char		str[PNS_DOUBLE_SIZE];
 	int			size;
 
 	if (value->type == PNS_BSON_INT32)
-		size = pg_ltoa(pns_bson_read_int32(value->data), text);
+		size = pg_ltoa(pns_bson_read_int32(value->data), str);
 	else if (value->type == PNS_BSON_INT64)
-		size = pg_lltoa(pns_bson_read_int64(value->data), text);
+		size = pg_lltoa(pns_bson_read_int64(value->data), str);
 	else
-		size = pns_double_to_json(pns_bson_read_double(value->data), text);
-	appendBinaryStringInfo(out, text, size);
+		size = pns_double_to_json(pns_bson_read_double(value->data), str);
+	appendBinaryStringInfo(out, str, size);
 }

@@ -56,7 +56,7 @@ static bool collect_members(PnsJsonbWriter *writer, PnsDocument document,
 							bool array);
 static void sort_members(PnsJsonbWriter *writer, int first);
 static int	compare_members(const void *a, const void *b);
-static bool write_string(PnsJsonbWriter *writer, const char *text, uint32 size,
+static bool write_string(PnsJsonbWriter *writer, const char *str, uint32 size,
 						 JEntry *entry);
 static bool write_numeric(PnsJsonbWriter *writer, Numeric number,
 						  JEntry *entry);
@@ -142,12 +142,12 @@ write_value(PnsJsonbWriter *writer, const PnsBsonValue *value,
 		case PNS_BSON_STRING:
 			{
 				uint32		size = value->size - 5;
-				const char *text = (const char *) value->data + 4;
-				PnsFit		fit = pns_text_to_server(&text, &size);
+				const char *str = (const char *) value->data + 4;
+				PnsFit		fit = pns_text_to_server(&str, &size);
 
 				if (fit != PNS_FITS)
 					return fail(writer, fit);
-				return write_string(writer, text, size, entry);
+				return write_string(writer, str, size, entry);
 			}
 		case PNS_BSON_DOCUMENT:
 		case PNS_BSON_ARRAY:
@@ -362,12 +362,12 @@ compare_members(const void *a, const void *b)
 
 /* write_string appends a string in the database's encoding. */
 static bool
-write_string(PnsJsonbWriter *writer, const char *text, uint32 size,
+write_string(PnsJsonbWriter *writer, const char *str, uint32 size,
 			 JEntry *entry)
 {
 	if (size > JENTRY_OFFLENMASK)
 		return fail(writer, PNS_MISFIT_SIZE);
-	appendBinaryStringInfo(&writer->out, text, size);
+	appendBinaryStringInfo(&writer->out, str, size);
 	*entry = JENTRY_ISSTRING | size;
 	return true;
 }

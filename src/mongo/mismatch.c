@@ -120,21 +120,21 @@ static const char *
 describe_id(PnsDocument document)
 {
 	PnsBsonValue id;
-	StringInfoData text;
+	StringInfoData str;
 
 	if (!pns_bson_find(document, "_id", &id))
 		return "(none)";
-	initStringInfo(&text);
-	if (!pns_json_append_value(&text, &id, PNS_JSON_RELAXED))
+	initStringInfo(&str);
+	if (!pns_json_append_value(&str, &id, PNS_JSON_RELAXED))
 		return "(not printable)";
-	if (text.len > ID_MAX_SIZE)
+	if (str.len > ID_MAX_SIZE)
 	{
-		text.		len = pg_mbcliplen(text.data, text.len, ID_MAX_SIZE);
-		text.		data[text.len] = '\0';
+		str.len = pg_mbcliplen(str.data, str.len, ID_MAX_SIZE);
+		str.data[str.len] = '\0';
 
-		appendStringInfoString(&text, "...");
+		appendStringInfoString(&str, "...");
 	}
-	return text.data;
+	return str.data;
 }
 
 /* describe_value names the BSON type of what does not fit. */

@@ -125,6 +125,8 @@ extern void pns_bson_iterate(PnsBsonIterator *iterator, PnsDocument document);
 extern bool pns_bson_next(PnsBsonIterator *iterator);
 extern bool pns_bson_find(PnsDocument document, const char *key, PnsBsonValue *value);
 
+/* ---------- in bson_value.c: what a value holds ---------- */
+
 extern PnsDocument pns_bson_value_document(const PnsBsonValue *value);
 extern const char *pns_bson_value_string(const PnsBsonValue *value, uint32 *size);
 extern int64 pns_bson_value_date(const PnsBsonValue *value);

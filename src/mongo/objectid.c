@@ -79,14 +79,14 @@ pns_mongo_objectid_type(void)
 Datum
 pns_objectid_in(PG_FUNCTION_ARGS)
 {
-	const char *text = PG_GETARG_CSTRING(0);
+	const char *str = PG_GETARG_CSTRING(0);
 	uint8	   *objectid = palloc(PNS_OBJECTID_SIZE);
-	bool		good = strlen(text) == HEX_SIZE;
+	bool		good = strlen(str) == HEX_SIZE;
 
 	for (int i = 0; good && i < PNS_OBJECTID_SIZE; i++)
 	{
-		int			high = pns_hex_digit(text[2 * i]);
-		int			low = pns_hex_digit(text[2 * i + 1]);
+		int			high = pns_hex_digit(str[2 * i]);
+		int			low = pns_hex_digit(str[2 * i + 1]);
 
 		good = high >= 0 && low >= 0;
 		objectid[i] = (high << 4 | low) & 0xff;
@@ -94,7 +94,7 @@ pns_objectid_in(PG_FUNCTION_ARGS)
 	if (!good)
 		pns_reject_input(fcinfo->context,
 						 errmsg("invalid input syntax for type %s: \"%s\"",
-								"pynomaly.objectid", text),
+								"pynomaly.objectid", str),
 						 errdetail("An ObjectId has %d hexadecimal digits.",
 								   HEX_SIZE));
 	PG_RETURN_POINTER(objectid);
@@ -104,12 +104,12 @@ pns_objectid_in(PG_FUNCTION_ARGS)
 Datum
 pns_objectid_out(PG_FUNCTION_ARGS)
 {
-	char	   *text = palloc(HEX_SIZE + 1);
+	char	   *str = palloc(HEX_SIZE + 1);
 
-	hex_encode((const char *) PG_GETARG_OBJECTID(0), PNS_OBJECTID_SIZE, text);
-	text[		HEX_SIZE] = '\0';
+	hex_encode((const char *) PG_GETARG_OBJECTID(0), PNS_OBJECTID_SIZE, str);
+	str[HEX_SIZE] = '\0';
 
-	PG_RETURN_CSTRING(text);
+	PG_RETURN_CSTRING(str);
 }
 
 /* pns_objectid_recv reads the 12 bytes. */

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "miscadmin.h"
 #include "mongo/codec.h"
 #include "mongo/path.h"
 #include "port/pg_bitutils.h"
@@ -108,6 +109,7 @@ pns_path_finish(PnsPathNode *node)
 {
 	ListCell   *cell;
 
+	check_stack_depth();
 	if (node->children == NIL)
 		return;
 	index_children(node);

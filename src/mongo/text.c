@@ -11,8 +11,8 @@
 #include "mb/pg_wchar.h"
 #include "mongo/codec.h"
 
-static bool is_ascii(const char *text, uint32 size);
-static PnsFit convert(const char **text, uint32 *size);
+static bool is_ascii(const char *str, uint32 size);
+static PnsFit convert(const char **str, uint32 *size);
 
 /*
  * pns_text_to_server replaces a string, UTF-8 by BSON's rules, by the same in
@@ -21,20 +21,20 @@ static PnsFit convert(const char **text, uint32 *size);
  * bytes as they are.
  */
 PnsFit
-pns_text_to_server(const char **text, uint32 *size)
+pns_text_to_server(const char **str, uint32 *size)
 {
 	int			valid;
 
 	if (GetDatabaseEncoding() == PG_SQL_ASCII)
-		return memchr(*text, 0, *size) != NULL ? PNS_MISFIT_NUL : PNS_FITS;
+		return memchr(*str, 0, *size) != NULL ? PNS_MISFIT_NUL : PNS_FITS;
 
 	/* stops at a zero byte too */
-	valid = pg_encoding_verifymbstr(PG_UTF8, *text, *size);
+	valid = pg_encoding_verifymbstr(PG_UTF8, *str, *size);
 	if (valid != *size)
-		return (*text)[valid] == '\0' ? PNS_MISFIT_NUL : PNS_MISFIT_UTF8;
-	if (GetDatabaseEncoding() == PG_UTF8 || is_ascii(*text, *size))
+		return (*str)[valid] == '\0' ? PNS_MISFIT_NUL : PNS_MISFIT_UTF8;
+	if (GetDatabaseEncoding() == PG_UTF8 || is_ascii(*str, *size))
 		return PNS_FITS;
-	return convert(text, size);
+	return convert(str, size);
 }
 
 /*
@@ -42,18 +42,18 @@ pns_text_to_server(const char **text, uint32 *size)
  * which is the string itself where they are the same.
  */
 const char *
-pns_text_from_server(const char *text)
+pns_text_from_server(const char *str)
 {
-	return pg_server_to_any(text, strlen(text), PG_UTF8);
+	return pg_server_to_any(str, strlen(str), PG_UTF8);
 }
 
 /* is_ascii tells whether a string is the same in every server encoding. */
 static bool
-is_ascii(const char *text, uint32 size)
+is_ascii(const char *str, uint32 size)
 {
 	for (uint32 i = 0; i < size; i++)
 	{
-		if (IS_HIGHBIT_SET(text[i]))
+		if (IS_HIGHBIT_SET(str[i]))
 			return false;
 	}
 	return true;
@@ -64,7 +64,7 @@ is_ascii(const char *text, uint32 size)
  * looked up once per session, as PostgreSQL does for a client's encoding.
  */
 static PnsFit
-convert(const char **text, uint32 *size)
+convert(const char **str, uint32 *size)
 {
 	static Oid	procedure = InvalidOid;
 	Size		room = (Size) *size * MAX_CONVERSION_GROWTH + 1;
@@ -76,14 +76,14 @@ convert(const char **text, uint32 *size)
 		return PNS_MISFIT_ENCODING;
 	converted = palloc(room);
 	if (pg_do_encoding_conversion_buf(procedure, PG_UTF8, GetDatabaseEncoding(),
-									  (unsigned char *) *text, *size,
+									  (unsigned char *) *str, *size,
 									  (unsigned char *) converted, room,
 									  true) != *size)
 	{
 		pfree(converted);
 		return PNS_MISFIT_ENCODING;
 	}
-	*text = converted;
+	*str = converted;
 	*size = strlen(converted);
 	return PNS_FITS;
 }
