@@ -91,14 +91,13 @@ pns_mongo_get_connection(Oid serverid, Oid userid)
 
 /*
  * pns_mongo_require_client reports a connection whose client was thrown away
- * earlier in the transaction, and allows the driver to be called otherwise.
+ * earlier in the transaction.
  */
 void
 pns_mongo_require_client(PnsConnection *connection)
 {
 	if (connection->client == NULL)
 		pns_mongo_throw_closed();
-	connection->last_used = bson_get_monotonic_time();
 }
 
 /* pns_mongo_throw_closed reports that what is asked for went with its client. */
@@ -126,6 +125,33 @@ pns_mongo_append_target(PnsConnection *connection, bson_t *opts)
 }
 
 /*
+ * pns_mongo_begin_call stands before every call of the driver that can wait.
+ */
+void
+pns_mongo_begin_call(PnsConnection *connection)
+{
+	HOLD_INTERRUPTS();
+	connection->last_used = bson_get_monotonic_time();
+}
+
+/*
+ * pns_mongo_end_call stands after it, before anything that may throw.  What an
+ * interrupt has changed for the time of the call is undone.
+ */
+void
+pns_mongo_end_call(PnsConnection *connection)
+{
+	if (connection->transport.grace)
+	{
+		connection->transport.grace = false;
+		connection->transport.deaf = false;
+		connection->transport.deadline = 0;
+	}
+	connection->last_used = bson_get_monotonic_time();
+	RESUME_INTERRUPTS();
+}
+
+/*
  * pns_mongo_begin_bounded makes what follows deaf to interrupts and short, for
  * cleaning up.  Ends with pns_mongo_end_bounded.
  */
@@ -144,6 +170,7 @@ pns_mongo_end_bounded(PnsConnection *connection)
 {
 	connection->transport.deaf = false;
 	connection->transport.deadline = 0;
+	connection->transport.expired = false;
 	RESUME_INTERRUPTS();
 }
 
@@ -261,9 +288,9 @@ is_alive(PnsConnection *connection)
 	if (bson_get_monotonic_time() - connection->last_used < PNS_IDLE_TEST * 1000)
 		return true;
 
-	HOLD_INTERRUPTS();
+	pns_mongo_begin_call(connection);
 	alive = ping(connection, &error);
-	RESUME_INTERRUPTS();
+	pns_mongo_end_call(connection);
 	return alive;
 }
 
@@ -304,7 +331,6 @@ open_client(PnsConnection *connection, const ForeignServer *server,
 
 	if (!test_client(connection, &error))
 		pns_mongo_throw_connect(connection, &error);
-	connection->last_used = bson_get_monotonic_time();
 }
 
 /*
@@ -320,7 +346,7 @@ test_client(PnsConnection *connection, bson_error_t *error)
 														 MONGOC_URI_CONNECTTIMEOUTMS, 0);
 	bool		good = false;
 
-	HOLD_INTERRUPTS();
+	pns_mongo_begin_call(connection);
 	connection->transport.deadline = bson_get_monotonic_time() + timeout * 1000;
 	connection->client = pns_mongo_client_create(connection->uri,
 												 &connection->transport, error);

@@ -256,7 +256,7 @@ ask_for_batch(PnsCursor *cursor, bson_t *reply, bson_error_t *error)
 	if (!cursor->started)
 		return run_command(connection, cursor->database, cursor->command, reply, error);
 
-	HOLD_INTERRUPTS();
+	pns_mongo_begin_call(connection);
 	BSON_APPEND_INT64(&command, "getMore", cursor->id);
 	BSON_APPEND_UTF8(&command, "collection", cursor->collection);
 	if (cursor->batch_size > 0)
@@ -268,8 +268,7 @@ ask_for_batch(PnsCursor *cursor, bson_t *reply, bson_error_t *error)
 										   NULL, &opts, reply, error);
 	bson_destroy(&command);
 	bson_destroy(&opts);
-	RESUME_INTERRUPTS();
-	connection->last_used = bson_get_monotonic_time();
+	pns_mongo_end_call(connection);
 	return good;
 }
 
@@ -345,12 +344,12 @@ run_command(PnsConnection *connection, const char *database,
 	if (!bson_init_static(&request, command.data, command.size))
 		elog(ERROR, "malformed MongoDB command");
 
-	HOLD_INTERRUPTS();
+	pns_mongo_begin_call(connection);
 	pns_mongo_append_target(connection, &opts);
 	good = mongoc_client_read_command_with_opts(connection->client, database, &request,
 												NULL, &opts, reply, error);
 	bson_destroy(&opts);
-	RESUME_INTERRUPTS();
+	pns_mongo_end_call(connection);
 	return good;
 }
 
@@ -393,6 +392,8 @@ destroy_cursor(void *object)
 	}
 	bson_free(cursor->reply);
 	cursor->reply = NULL;
+	cursor->started = false;	/* nothing to give from now on */
+	cursor->id = 0;
 }
 
 /* make_kill_command says how to close a cursor on the server. */

@@ -113,6 +113,9 @@ pns_mongo_throw_connect(PnsConnection *connection, const bson_error_t *error)
 	char	   *address = pstrdup(connection->address);
 	const char *username = mongoc_uri_get_username(connection->uri);
 	bool		reached = connection->transport.reached;
+	bool		expired = connection->transport.expired;
+	int			timeout = mongoc_uri_get_option_as_int32(connection->uri,
+														 MONGOC_URI_CONNECTTIMEOUTMS, 0);
 	bool		refused = (error->domain == MONGOC_ERROR_CLIENT &&
 						   error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE) ||
 	(error->domain == MONGOC_ERROR_SERVER && error->code == 18);
@@ -131,6 +134,7 @@ pns_mongo_throw_connect(PnsConnection *connection, const bson_error_t *error)
 	ereport(ERROR,
 			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 			 errmsg("could not connect to MongoDB server \"%s\"", address),
+			 expired ? errdetail("It did not answer within %d ms.", timeout) :
 			 errdetail("The driver says: %s", detail),
 			 reached ?
 			 errhint("Something listens there but did not answer as MongoDB does; check the host, the port and the option \"tls\".") :
@@ -304,23 +308,22 @@ describe_failure(const bson_error_t *error, const bson_t *reply)
 static char *
 show_command(const char *database, PnsDocument command)
 {
-	StringInfoData text;
+	StringInfoData shown;
 	PnsBsonIterator iterator;
 
 	pns_bson_iterate(&iterator, command);
 	if (pns_bson_next(&iterator) && is_secret(iterator.key))
 		return psprintf("%s, which is not shown because it may contain secrets", iterator.key);
 
-	initStringInfo(&text);
-	(void) pns_json_append_document(&text, command, PNS_JSON_RELAXED);
-	if (text.len > PNS_CONTEXT_MAX)
+	initStringInfo(&shown);
+	(void) pns_json_append_document(&shown, command, PNS_JSON_RELAXED);
+	if (shown.len > PNS_CONTEXT_MAX)
 	{
-		text.		len = pg_mbcliplen(text.data, text.len, PNS_CONTEXT_MAX);
-		text.		data[text.len] = '\0';
-
-		appendStringInfoString(&text, "...");
+		shown.len = pg_mbcliplen(shown.data, shown.len, PNS_CONTEXT_MAX);
+		shown.data[shown.len] = '\0';
+		appendStringInfoString(&shown, "...");
 	}
-	return psprintf("%s, database \"%s\"", text.data, pns_mongo_server_text(database));
+	return psprintf("%s, database \"%s\"", shown.data, pns_mongo_server_text(database));
 }
 
 /* is_secret tells whether a command of this name carries secrets. */

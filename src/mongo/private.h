@@ -5,10 +5,10 @@
  *
  * Only files of the mongo room include this.
  *
- * Every call of the driver that can do I/O stands between HOLD_INTERRUPTS()
- * and RESUME_INTERRUPTS(): a log handler, or anything else that PostgreSQL
- * code does meanwhile, must not jump through the driver's frames.  A cancel
- * makes the stream fail instead, the driver returns, and then
+ * Every call of the driver that can do I/O stands between pns_mongo_begin_call
+ * and pns_mongo_end_call, which hold off interrupts: a log handler, or anything else
+ * that PostgreSQL code does meanwhile, must not jump through the driver's
+ * frames.  A cancel makes the stream fail instead, the driver returns, and then
  * pns_mongo_after_call acts on it.
  *
  *-------------------------------------------------------------------------
@@ -23,7 +23,12 @@
 
 #include "lib/ilist.h"
 
-/* How long a clean-up may keep a session that wants to go on, all in all. */
+/*
+ * How long a cancelled statement waits for the answer that it is about to get,
+ * and how long a clean-up may take after that, all in all.  A cancel has to end
+ * a statement within 200 ms.
+ */
+#define PNS_GRACE_TIMEOUT 50	/* milliseconds */
 #define PNS_CLEANUP_TIMEOUT 100 /* milliseconds */
 
 /* A connection that rested for this long is tested before it is used again. */
@@ -74,14 +79,18 @@ typedef struct PnsTransport
 	mongoc_ssl_opt_t ssl;		/* its strings belong to the maker */
 	const char *only_host;		/* "host:port" to which it is confined */
 
+	bool		tested;			/* a reply cut off is worth waiting for */
+
 	/* for the time of a clean-up or of making the client */
 	bool		deaf;			/* interrupts do not end a wait */
 	int64		deadline;		/* of bson_get_monotonic_time; 0: none */
 
 	/* set by the streams */
+	bool		grace;			/* an interrupt came, the answer may too */
 	bool		interrupted;	/* nothing more is sent or received */
 	bool		failed;			/* a stream broke or ran into its time-out */
 	bool		reached;		/* some peer accepted a connection */
+	bool		expired;		/* the deadline has passed */
 	char		last_host[BSON_HOST_NAME_MAX + 7];	/* last written to */
 	dlist_head	streams;
 } PnsTransport;
@@ -134,6 +143,8 @@ extern void pns_mongo_kill_remains(const mongoc_uri_t *uri,
 extern void pns_mongo_require_client(PnsConnection *connection);
 extern void pns_mongo_throw_closed(void) pg_attribute_noreturn();
 extern void pns_mongo_append_target(PnsConnection *connection, bson_t *opts);
+extern void pns_mongo_begin_call(PnsConnection *connection);
+extern void pns_mongo_end_call(PnsConnection *connection);
 extern void pns_mongo_begin_bounded(PnsConnection *connection);
 extern void pns_mongo_end_bounded(PnsConnection *connection);
 extern void pns_mongo_discard(PnsConnection *connection);

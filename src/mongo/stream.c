@@ -91,6 +91,8 @@ static int	wait_for(PnsTransport *transport, int fd, int events,
 static PnsWaitResult wait_sockets(PnsTransport *transport,
 								  PnsWaitSocket *sockets, int nsockets,
 								  int64 deadline);
+static PnsWaitResult note_wait(PnsTransport *transport, PnsWaitResult result,
+							   int64 deadline);
 static int64 deadline_of(const PnsTransport *transport, int64 timeout_msec);
 static int64 left_of(int64 deadline);
 
@@ -589,7 +591,7 @@ stream_poll(mongoc_stream_poll_t *polls, size_t npolls, int32_t timeout_msec)
 	bson_free(sockets);
 
 	if (result == PNS_WAIT_INTERRUPTED || result == PNS_WAIT_FAILED ||
-		(result == PNS_WAIT_TIMEOUT && deadline == transport->deadline))
+		transport->expired)
 		return poll_broken(polls, npolls);
 	return nready;
 }
@@ -655,8 +657,12 @@ wait_for(PnsTransport *transport, int fd, int events, int64 deadline)
 }
 
 /*
- * wait_sockets is where all of the room's waiting happens.  An interrupt shuts
- * the transport for good.
+ * wait_sockets is where all of the room's waiting happens.
+ *
+ * After an interrupt it goes on for PNS_GRACE_TIMEOUT, deaf.  Mostly the
+ * answer comes within that time; then the connection stays good, and a cursor
+ * that the answer has opened can be closed.  If it does not come, the transport
+ * is shut for good.
  */
 static PnsWaitResult
 wait_sockets(PnsTransport *transport, PnsWaitSocket *sockets, int nsockets,
@@ -664,12 +670,36 @@ wait_sockets(PnsTransport *transport, PnsWaitSocket *sockets, int nsockets,
 {
 	PnsWaitResult result;
 
-	if (transport->deaf)
-		return pns_base_wait_deaf(sockets, nsockets, left_of(deadline));
+	if (!transport->deaf)
+	{
+		result = pns_base_wait(sockets, nsockets, left_of(deadline));
+		if (result != PNS_WAIT_INTERRUPTED)
+			return note_wait(transport, result, deadline);
+		if (!transport->tested)
+		{
+			transport->interrupted = true;
+			return result;
+		}
+		transport->grace = transport->deaf = true;
+		transport->deadline = bson_get_monotonic_time() + PNS_GRACE_TIMEOUT * 1000;
+	}
 
-	result = pns_base_wait(sockets, nsockets, left_of(deadline));
-	if (result == PNS_WAIT_INTERRUPTED)
+	deadline = Min(deadline, transport->deadline);
+	result = pns_base_wait_deaf(sockets, nsockets, left_of(deadline));
+	if (transport->grace && result == PNS_WAIT_TIMEOUT)
+	{
 		transport->interrupted = true;
+		return PNS_WAIT_INTERRUPTED;
+	}
+	return note_wait(transport, result, deadline);
+}
+
+/* note_wait remembers that a wait went on to the transport's own deadline. */
+static PnsWaitResult
+note_wait(PnsTransport *transport, PnsWaitResult result, int64 deadline)
+{
+	if (result == PNS_WAIT_TIMEOUT && deadline == transport->deadline)
+		transport->expired = true;
 	return result;
 }
 
