@@ -22,8 +22,10 @@ sys.path.insert(0, str(TEST))
 
 import psycopg
 import pymongo
+from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 
 from demo import data
+from run import copy_tree
 from servers.stack import Stack, stop_lasting
 
 DATABASE = "pynomaly_demo"          # in PostgreSQL and in MongoDB
@@ -116,8 +118,10 @@ class Demo:
         self.uri = None
 
     def install(self):
-        """Build the extension and install it into the stack's PostgreSQL."""
-        run_quietly(["make", "-C", str(CLONE), "-s", "install",
+        """Build the extension in a copy of the clone, and install it."""
+        tree = self.stack.path("tree")
+        copy_tree(tree)
+        run_quietly(["make", "-C", tree, "-s", "install",
                      f"PG_CONFIG={self.stack.pg_config}"], environment())
 
     def start_servers(self):
@@ -147,7 +151,8 @@ class Demo:
             for collection in (points, database.training_metrics):
                 say(f"{collection.full_name}: {collection.count_documents({})} "
                     "documents like")
-                say("    " + str(collection.find_one({}, {"_id": 0})))
+                say("    " + dumps(collection.find_one({}, {"_id": 0}),
+                                   json_options=RELAXED_JSON_OPTIONS))
 
     def load_rows(self):
         """Make the tables and fill them by COPY."""
@@ -185,11 +190,11 @@ class Demo:
     def explain(self, name):
         """Show a query's plan; the remote commands are in it."""
         query = without_comments((SQL / name).read_text())
-        self.show(f"EXPLAIN (VERBOSE, COSTS OFF)\n{query}")
+        self.show(f"EXPLAIN (VERBOSE, COSTS OFF)\n{query}", "-At")
 
-    def show(self, query):
+    def show(self, query, *options):
         """Show what psql makes of a query or of a command of its own."""
-        print(self.psql(["-P", "footer=off"], query))
+        print(self.psql(["-P", "footer=off", *options], query), end="")
 
     def psql(self, options, text):
         """Run a text through the private installation's psql."""

@@ -1,5 +1,4 @@
 -- The relational side: what was measured, what is known, what detectors said.
-DROP SCHEMA IF EXISTS demo CASCADE;
 CREATE SCHEMA demo;
 COMMENT ON SCHEMA demo IS 'pynomaly_store: the demonstration';
 

@@ -1,7 +1,6 @@
 -- The documents as tables.  :uri names the MongoDB server.
-CREATE EXTENSION IF NOT EXISTS pynomaly_store;
+CREATE EXTENSION pynomaly_store;
 
-DROP SERVER IF EXISTS demo_mongo CASCADE;
 CREATE SERVER demo_mongo FOREIGN DATA WRAPPER pynomaly_mongo
     OPTIONS (uri :'uri');
 CREATE USER MAPPING FOR CURRENT_USER SERVER demo_mongo;
@@ -9,10 +8,10 @@ CREATE USER MAPPING FOR CURRENT_USER SERVER demo_mongo;
 -- By hand: the columns that are wanted, wherever they are in a document.
 CREATE FOREIGN TABLE demo.analytics_data (
     _id      pynomaly.objectid,
-    dataset  text COLLATE "C" NOT NULL OPTIONS (field 'tags.dataset'),
-    position int NOT NULL OPTIONS (field 'metadata.position'),
+    dataset  text      OPTIONS (field 'tags.dataset') COLLATE "C" NOT NULL,
+    position int       OPTIONS (field 'metadata.position') NOT NULL,
     at       timestamp OPTIONS (field 'timestamp'),
-    metric   text COLLATE "C" OPTIONS (field 'metric_name'),
+    metric   text      OPTIONS (field 'metric_name') COLLATE "C",
     value    float8
 )
 SERVER demo_mongo
