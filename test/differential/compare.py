@@ -1,0 +1,246 @@
+"""Runs a query three times and tells whether the answers agree."""
+
+import json
+import select
+from dataclasses import dataclass
+from decimal import Decimal
+
+import psycopg
+from psycopg import pq
+
+from tables import quote
+from queries import Query
+
+JSON, FLOAT4, FLOAT8, NUMERIC, JSONB = 114, 700, 701, 1700, 3802
+STATEMENT_TIMEOUT = "30s"
+# What a mismatch may be reported as: a data exception, a domain's constraint.
+MISMATCH_CLASSES = ("22", "23")
+SHOWN_ROWS = 12
+
+
+@dataclass
+class Answer:
+    """What a script gave: the last sets of rows, or an error."""
+
+    results: tuple = ()  # of (types, rows)
+    error: tuple = None  # (SQLSTATE, message)
+
+    def show(self):
+        """Return it as lines."""
+        if self.error:
+            return ["ERROR %s: %s" % self.error]
+        lines = []
+        for _, rows in self.results:
+            lines.append(f"{len(rows)} rows")
+            for row in rows[:SHOWN_ROWS]:
+                lines.append("    " + " | ".join(map(_show_cell, row)))
+        return lines
+
+
+class Session:
+    """A connection whose answers are kept as texts."""
+
+    def __init__(self, database, settings):
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        self.settings = settings
+        self.connection = psycopg.connect(
+            dbname=database, autocommit=True, options=options
+        )
+        # A setting of ours given at the start is unknown until the library is
+        # loaded, and must be known from then on.
+        self.connection.execute("LOAD 'pynomaly_store'")
+
+    def run(self, statements):
+        """Run statements as one message; return the answer."""
+        pgconn = self.connection.pgconn
+        script = ";\n".join(["RESET ALL", "DEALLOCATE ALL"] + statements)
+        pgconn.send_query(script.encode())
+        results, error = [], None
+        while (result := _next_result(pgconn)) is not None:
+            if result.status == pq.ExecStatus.TUPLES_OK:
+                results.append(_read_result(result))
+            elif result.status == pq.ExecStatus.FATAL_ERROR:
+                error = _read_error(result)
+        if error and pgconn.status != pq.ConnStatus.OK:
+            raise ConnectionError(f"{error[1]}\n{script}")
+        return Answer(tuple(results), error)
+
+    def close(self):
+        """End the session."""
+        self.connection.close()
+
+
+def _next_result(pgconn):
+    """Return the next result, or None; other threads can run meanwhile."""
+    while pgconn.is_busy():
+        select.select([pgconn.socket], [], [])
+        pgconn.consume_input()
+    return pgconn.get_result()
+
+
+def _read_result(result):
+    types = [
+        (result.ftype(column), result.fmod(column)) for column in range(result.nfields)
+    ]
+    rows = [
+        tuple(_read_cell(result, row, column) for column in range(result.nfields))
+        for row in range(result.ntuples)
+    ]
+    return types, rows
+
+
+def _read_cell(result, row, column):
+    value = result.get_value(row, column)
+    if value is None:
+        return None
+    if result.ftype(column) == JSON:
+        return _plain_json(value.decode())
+    return value.decode()
+
+
+def _plain_json(text):
+    """Return JSON text without what writers may choose: blanks, 1.0 or 1.00."""
+    parsed = json.loads(text, object_pairs_hook=list, parse_float=Decimal)
+    return repr(parsed)
+
+
+def _read_error(result):
+    def part(field):
+        return (result.error_field(field) or b"").decode()
+
+    message = part(pq.DiagnosticField.MESSAGE_PRIMARY)
+    detail = part(pq.DiagnosticField.MESSAGE_DETAIL)
+    sqlstate = part(pq.DiagnosticField.SQLSTATE)
+    return sqlstate, f"{message}{' (' + detail + ')' if detail else ''}"
+
+
+def _show_cell(cell):
+    return "NULL" if cell is None else repr(cell)
+
+
+def _loosen(types, row):
+    """Let one value stand for all that are equal to it."""
+    return tuple(
+        _loosen_cell(type_, cell) if cell is not None else None
+        for (type_, _), cell in zip(types, row)
+    )
+
+
+def _loosen_cell(type_, cell):
+    if type_ in (FLOAT4, FLOAT8):
+        return "0" if cell == "-0" else cell
+    if type_ == NUMERIC and cell.lstrip("-")[:1].isdigit() and "." in cell:
+        return cell.rstrip("0").rstrip(".")
+    if type_ == JSONB:
+        return repr(_equal_json(json.loads(cell, parse_float=Decimal)))
+    return cell
+
+
+def _equal_json(value):
+    if isinstance(value, dict):
+        return {key: _equal_json(member) for key, member in sorted(value.items())}
+    if isinstance(value, list):
+        return [_equal_json(member) for member in value]
+    if isinstance(value, Decimal) and value == int(value):
+        return int(value)
+    return value.normalize() if isinstance(value, Decimal) else value
+
+
+def same(query, one, other):
+    """Are two answers the same, as far as the query determines them?"""
+    if len(one.results) != len(other.results):
+        return False
+    return all(
+        first[0] == second[0] and _rows(query, first) == _rows(query, second)
+        for first, second in zip(one.results, other.results)
+    )
+
+
+def _rows(query, result):
+    types, rows = result
+    if query.loose:
+        rows = [_loosen(types, row) for row in rows]
+    if query.ordered:
+        return rows
+    return sorted(rows, key=lambda row: [(cell is None, cell or "") for cell in row])
+
+
+class Comparison:
+    """Three sessions and the rules by which their answers are judged."""
+
+    def __init__(self, database, timezone):
+        # A disabled plan seems dear enough to compile, which takes seconds.
+        common = {
+            "TimeZone": timezone,
+            "statement_timeout": STATEMENT_TIMEOUT,
+            "jit": "off",
+        }
+        self.timezone = timezone
+        setting = "pynomaly_store.enable_pushdown"
+        self.heap = Session(database, common)
+        self.on = Session(database, {**common, setting: "on"})
+        self.off = Session(database, {**common, setting: "off"})
+
+    def close(self):
+        """End the sessions."""
+        for session in (self.heap, self.on, self.off):
+            session.close()
+
+    def ask(self, query, table, local):
+        """Return the three answers: pushdown on, off, and the heap's."""
+        script = query.script(table.name, local)
+        return (
+            self.on.run(script),
+            self.off.run(script),
+            self.heap.run(query.script("heap_" + table.name, local)),
+        )
+
+    def difference(self, query, table, local):
+        """Say in which way a query's answers differ from what is right, or None.
+
+        Where nothing in the columns that a query uses is a mismatch, or
+        mismatches are NULL, all three must be the same.  Where a mismatch is
+        an error, whoever meets one may fail, and must not answer anything
+        else than the heap, whose mismatches are NULL; and a plain scan that
+        has to return a row with a mismatch must fail.
+        """
+        on, off, heap = answers = self.ask(query, table, local)
+        if heap.error:
+            failed = on.error and off.error
+            alike = failed and on.error[0] == off.error[0] == heap.error[0]
+            return None if alike else (answers, "only some of them fail")
+        names = ("with pushdown", "without pushdown")
+        wrong = (
+            table.mismatched() & query.used() if table.on_mismatch == "error" else ()
+        )
+        must_fail = wrong and self.must_fail(query, table, local)
+        for name, answer in zip(names, (on, off)):
+            if answer.error and not wrong:
+                return answers, f"{name} the query fails"
+            if answer.error and answer.error[0][:2] not in MISMATCH_CLASSES:
+                return answers, f"{name} the query fails for another reason"
+            if not answer.error and not same(query, answer, heap):
+                return answers, f"{name} the answer is wrong"
+            if not answer.error and must_fail:
+                return answers, f"{name} a mismatch is not noticed"
+        return None
+
+    def must_fail(self, query, table, local):
+        """Has a query to return a mismatched value, whichever way it is run?"""
+        if query.kind != "scan" or query.mode != "literal":
+            return False
+        wanted = frozenset().union(*(columns for _, columns in query.targets))
+        plain = all(sql.startswith("a.") for sql, _ in query.targets)
+        if not plain or not wanted & table.mismatched():
+            return False
+        numbered = Query("scan", query.template, (("doc", frozenset()),), query.where)
+        answer = self.heap.run(numbered.script("heap_" + table.name, local))
+        if answer.error:
+            return False
+        _, rows = answer.results[0]
+        return any(wanted & table.mismatches[int(row[0])] for row in rows)
+
+    def statements(self, query, table, local):
+        """Return the script with the settings of the session."""
+        zone = f"SET TimeZone = {quote(self.timezone)}"
+        return [zone] + query.script(table.name, local)

@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+"""The same answer, whoever computes it: a differential test.
+
+Random documents are stored in MongoDB and read as random foreign tables.  Each
+random query is asked three times: with its conditions sent to MongoDB, with all
+of them evaluated by PostgreSQL, and over a plain table that a second
+implementation of the mapping (oracle.py) has filled.  Any difference is made
+as small as it can be and reported.
+
+    run.py [--queries N] [--seed S] [--collection C]
+
+needs PostgreSQL by PGHOST, PGPORT and so on, where the extension can be
+created, and a MongoDB server by MONGO_URI; prints TAP.  With --collection only
+that collection of a run is made, with the same documents and queries.
+"""
+
+import argparse
+import os
+import random
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import bsonraw
+import ejson
+import shrink
+from compare import Comparison
+from conditions import TRUE
+from documents import DBPOINTER, Collection, Field, anything
+from mongo import Store
+from queries import Queries, Query, local_columns, local_ddl
+from servers.harness import Batches, ScriptedServer, database, done, note, ok
+from tables import SETUP, random_table
+
+QUERIES_OF_A_COLLECTION = 150
+TIMEZONES = ["UTC", "America/New_York", "Asia/Kolkata", "Pacific/Apia"]
+# differences reported in full for one collection
+REPORTS = 3
+PROBE = """
+CREATE FUNCTION takes(value text, type text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('SELECT %L::%s', value, type);
+    RETURN true;
+EXCEPTION WHEN data_exception OR check_violation THEN
+    RETURN false;
+END $$;
+"""
+
+
+class Laboratory:
+    """A database with the extension, and what all collections share in it."""
+
+    def __init__(self, db, store, seed):
+        self.db = db
+        self.store = store
+        self.seed = seed
+        self.known = {}
+        db.mongo_server("mongo", store.uri)
+        db.execute(SETUP)
+        db.execute(PROBE)
+
+    def probe(self, text, type_):
+        """Does a type's input function take a text?"""
+        key = (text, type_)
+        if key not in self.known:
+            self.known[key] = self.db.value("SELECT takes(%s, %s)", key)
+        return self.known[key]
+
+    def make(self, table, documents, server, collection):
+        """Create a table and its twin, and fill the twin."""
+        self.drop(table)
+        self.db.execute(table.foreign_ddl(server, self.store.name, collection))
+        self.db.execute(table.heap_ddl())
+        table.fill(documents, self.probe)
+        with self.db.main.cursor().copy(
+            f"COPY heap_{table.name} FROM STDIN"
+        ) as copy:
+            for row in table.heap_rows():
+                copy.write_row(row)
+        self.db.execute(f"ANALYZE heap_{table.name}")
+
+    def drop(self, table):
+        """Drop a table and its twin, where there are any."""
+        self.db.execute(f"DROP FOREIGN TABLE IF EXISTS {table.name}")
+        self.db.execute(f"DROP TABLE IF EXISTS heap_{table.name}")
+
+
+@dataclass
+class Case:
+    """A query that is answered wrongly, and all that it takes to ask it."""
+
+    query: Query
+    table: object
+    documents: list
+    local: list  # statements that make the local table
+    answers: tuple
+    why: str
+
+
+class Experiment:
+    """One collection, its tables and queries; its number decides them all."""
+
+    def __init__(self, laboratory, number):
+        self.laboratory = laboratory
+        self.number = number
+        self.name = f"c{number}"
+        self.rng = random.Random(f"{laboratory.seed}/{number}")
+        self.collection = Collection(self.rng)
+        self.tables = [
+            random_table(self.rng, self.collection, "lenient", "null"),
+            random_table(self.rng, self.collection, "canonical", "null", True),
+            random_table(self.rng, self.collection, "strict", "error"),
+        ]
+        self.comparison = Comparison(laboratory.db.name, self.rng.choice(TIMEZONES))
+        self.reported = 0
+
+    def run(self, queries):
+        """Check the mapping of each table, then ask queries."""
+        store = self.laboratory.store
+        documents = store.fill(self.name, self.collection.documents)
+        store.index(self.name, [path for path, _ in self.collection.paths], self.rng)
+        for table in self.tables:
+            self.laboratory.make(table, documents, "mongo", self.name)
+            self.check_mapping(table, documents)
+        wrong = self.ask(queries, documents)
+        ok(
+            wrong == 0,
+            f"collection {self.number}: {queries} queries over {len(documents)} "
+            "documents have the same answers",
+            f"{wrong} differ",
+        )
+        store.drop(self.name)
+        self.comparison.close()
+
+    def check_mapping(self, table, documents):
+        """Compare each column alone with what the oracle has."""
+        wrong = 0
+        for column in table.columns:
+            target = Queries(self.rng, table, {}).target(column)
+            template = "SELECT {targets} FROM {t} a WHERE {where}"
+            wrong += self.differs(
+                Query("scan", template, (target,), TRUE), table, documents, []
+            )
+        ok(
+            wrong == 0,
+            f"collection {self.number}: {len(table.columns)} columns of the table "
+            f"{table.name} are mapped as specified",
+            f"{wrong} are not",
+        )
+
+    def ask(self, count, documents):
+        """Ask random queries; return how many are answered wrongly."""
+        makers = []
+        for table in self.tables:
+            columns = local_columns(self.rng, table)
+            local = local_ddl(self.rng, table, columns, f"local_{table.name}")
+            self.laboratory.db.execute(f"DROP TABLE IF EXISTS local_{table.name}")
+            for statement in local:
+                self.laboratory.db.execute(statement)
+            makers.append((table, local, Queries(self.rng, table, columns)))
+        wrong = 0
+        for _ in range(count):
+            table, local, maker = self.rng.choice(makers)
+            wrong += self.differs(maker.random(), table, documents, local)
+        return wrong
+
+    def differs(self, query, table, documents, local):
+        """Ask one query; report a difference."""
+        found = self.comparison.difference(query, table, f"local_{table.name}")
+        if not found:
+            return False
+        self.reported += 1
+        if self.reported <= REPORTS:
+            case = Case(query, table, documents, local, *found)
+            self.report(
+                shrink.shrink(case, self.laboratory, self.comparison, self.name)
+            )
+        return True
+
+    def report(self, case):
+        """Print a case so that it can be repeated by hand."""
+        store = self.laboratory.store
+        note(f"{case.why}; seed {self.laboratory.seed}, collection {self.number}")
+        note("documents:")
+        for members in case.documents:
+            note("    " + ejson.document(members, canonical=True, nul=True))
+        note("statements:")
+        local = case.local if "{local}" in case.query.template else []
+        scripts = [case.table.foreign_ddl("mongo", store.name, "shrunk")] + local
+        scripts += self.comparison.statements(
+            case.query, case.table, f"local_{case.table.name}"
+        )
+        for statement in scripts:
+            note("    " + statement.replace("\n", "\n    ") + ";")
+        for name, answer in zip(("pushdown on", "pushdown off", "heap"), case.answers):
+            note(f"{name}:")
+            for line in answer.show():
+                note("    " + line)
+
+
+def check_wire(laboratory):
+    """Map what a real server does not keep, sent by a scripted one.
+
+    Duplicate keys, undefined, symbols, DBPointers.
+    """
+    rng = random.Random(f"{laboratory.seed}/wire")
+    collection = Collection(rng)
+    documents = []
+    for number in range(120):
+        members = collection.document(rng, number)
+        for _ in range(rng.randint(0, 2)):
+            field = rng.choice(collection.fields)
+            twin = field.member(rng) if isinstance(field, Field) else None
+            members.append((field.key, twin or anything(rng)))
+        if rng.random() < 0.1:
+            members.insert(1, (rng.choice(collection.fields).key, DBPOINTER))
+        documents.append(members)
+    encoded = [Store.raw(members) for members in documents]
+    with ScriptedServer() as server:
+        server.on("aggregate", Batches(encoded, size=50))
+        laboratory.db.mongo_server("scripted", server.uri)
+        comparison = Comparison(laboratory.db.name, "UTC")
+        for name, canonical in (("relaxed", False), ("canonical", True)):
+            table = random_table(rng, collection, "wire", "null", canonical)
+            laboratory.make(table, documents, "scripted", "wire")
+            maker = Queries(rng, table, {})
+            targets = tuple(maker.target(column) for column in table.columns)
+            query = Query("scan", "SELECT {targets} FROM {t} a", targets, TRUE)
+            found = comparison.difference(query, table, "")
+            ok(
+                not found,
+                f"{len(documents)} documents with what servers do not keep are "
+                f"mapped as specified ({name})",
+                *(found and first_difference(table, documents, found[0]) or ()),
+            )
+        comparison.close()
+
+
+def first_difference(table, documents, answers):
+    """Return the first cell in which two answers differ, as lines."""
+    on, _, heap = answers
+    if on.error or not on.results or not heap.results:
+        return on.show() + heap.show()
+    pairs = zip(documents, on.results[0][1], heap.results[0][1])
+    for members, got, expected in pairs:
+        for column, one, other in zip(table.columns, got, expected):
+            if one != other:
+                text = ejson.document(members, canonical=True, nul=True)
+                return [f"{column}: {one!r}, expected {other!r}", text]
+    return ["the rows differ in number or types"]
+
+
+def main():
+    """Run collections until the wanted number of queries is reached."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--queries", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--collection", type=int)
+    arguments = parser.parse_args()
+    began = time.monotonic()
+    numbers = range(-(-arguments.queries // QUERIES_OF_A_COLLECTION))
+    if arguments.collection is not None:
+        numbers = [arguments.collection]
+    locale = "LOCALE_PROVIDER icu ICU_LOCALE 'en-US' ENCODING UTF8"
+    with database(options=locale) as db, Store(os.environ["MONGO_URI"]) as store:
+        laboratory = Laboratory(db, store, arguments.seed)
+        if arguments.collection is None:
+            check_wire(laboratory)
+        for number in numbers:
+            Experiment(laboratory, number).run(QUERIES_OF_A_COLLECTION)
+    note(f"seed {arguments.seed}, {time.monotonic() - began:.0f} seconds")
+    done()
+
+
+if __name__ == "__main__":
+    main()
