@@ -131,7 +131,6 @@ void
 pns_mongo_begin_call(PnsConnection *connection)
 {
 	HOLD_INTERRUPTS();
-	connection->last_used = bson_get_monotonic_time();
 }
 
 /*
@@ -367,7 +366,8 @@ test_client(PnsConnection *connection, bson_error_t *error)
 		good = ping(connection, error);
 	}
 	connection->transport.deadline = 0;
-	RESUME_INTERRUPTS();
+	connection->transport.tested = good;
+	pns_mongo_end_call(connection);
 	return good;
 }
 
@@ -418,9 +418,10 @@ forget(PnsConnection *connection)
 }
 
 /*
- * collect_kills says how to end what the client has on its server: all of its
- * session where it has one, and each cursor that is known, because there are
- * servers that do not count cursors among what belongs to a session.
+ * collect_kills says how to end what the client has on its server: all that is
+ * done in its session, such as the command that has not been answered yet, and
+ * each cursor that is known, because not every server that has sessions counts
+ * cursors among what belongs to them.
  */
 static void
 collect_kills(PnsConnection *connection, bson_t *kills)
