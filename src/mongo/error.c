@@ -96,6 +96,7 @@ static const char *const secret_commands[] = {
 	"getnonce", "saslContinue", "saslStart", "updateUser"
 };
 
+static const char *connect_hint(const PnsTransport *transport);
 static int	server_state(int code, const bson_t *reply);
 static int	driver_state(const bson_error_t *error);
 static bool is_lost(int state);
@@ -112,7 +113,7 @@ pns_mongo_throw_connect(PnsConnection *connection, const bson_error_t *error)
 {
 	char	   *address = pstrdup(connection->address);
 	const char *username = mongoc_uri_get_username(connection->uri);
-	bool		reached = connection->transport.reached;
+	const char *hint = connect_hint(&connection->transport);
 	bool		expired = connection->transport.expired;
 	int			timeout = mongoc_uri_get_option_as_int32(connection->uri,
 														 MONGOC_URI_CONNECTTIMEOUTMS, 0);
@@ -136,9 +137,7 @@ pns_mongo_throw_connect(PnsConnection *connection, const bson_error_t *error)
 			 errmsg("could not connect to MongoDB server \"%s\"", address),
 			 expired ? errdetail("It did not answer within %d ms.", timeout) :
 			 errdetail("The driver says: %s", detail),
-			 reached ?
-			 errhint("Something listens there but did not answer as MongoDB does; check the host, the port and the option \"tls\".") :
-			 errhint("Check that the server is running and accepts connections on this host and port.")));
+			 errhint("%s", hint)));
 }
 
 /*
@@ -155,6 +154,7 @@ pns_mongo_throw(PnsConnection *connection, const bson_error_t *error,
 	char	   *address = pstrdup(connection->address);
 	char	   *detail;
 	char	   *context;
+	bool		anonymous = mongoc_uri_get_username(connection->uri) == NULL;
 	const char *name = "";
 	int			state;
 
@@ -181,6 +181,8 @@ pns_mongo_throw(PnsConnection *connection, const bson_error_t *error,
 			 errmsg("lost the connection to MongoDB server \"%s\"", address) :
 			 errmsg("MongoDB command \"%s\" failed", name),
 			 errdetail("%s", detail),
+			 state == ERRCODE_INSUFFICIENT_PRIVILEGE && anonymous ?
+			 errhint("The user mapping has no \"username\".") : 0,
 			 errcontext("MongoDB command: %s", context)));
 }
 
@@ -223,6 +225,26 @@ pns_mongo_server_text(const char *text)
 		left -= size;
 	}
 	return out.data;
+}
+
+/* connect_hint says where to look, by how far the client came. */
+static const char *
+connect_hint(const PnsTransport *transport)
+{
+	switch (transport->stage)
+	{
+		case PNS_STAGE_NONE:
+			return "Check that the server is running and accepts connections on this host and port.";
+		case PNS_STAGE_CONNECTED:
+			if (transport->use_tls)
+				return "Something listens there, but TLS did not come about; check the options that begin with \"tls\".";
+			break;
+		case PNS_STAGE_SECURED:
+			break;
+		case PNS_STAGE_ANSWERED:
+			return "The server answered, but not as the options ask for; check \"replica_set\", \"read_preference\" and those that begin with \"tls\".";
+	}
+	return "Something listens there, but does not answer as MongoDB does; check the host, the port and the option \"tls\".";
 }
 
 /* server_state gives the SQLSTATE of an error that the server reported. */

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "mongo/private.h"
@@ -28,6 +30,8 @@
 #define PNS_DATABASE_NAME_MAX 63
 #define PNS_COLLECTION_NAME_MAX 253
 #define PNS_APPLICATION_NAME_MAX 128
+
+#define PNS_SOCKET_PATH_SIZE sizeof(((struct sockaddr_un *) NULL)->sun_path)
 
 typedef enum OptionKind
 {
@@ -416,10 +420,18 @@ check_listed(const char *name, const char *value, const char *const *allowed)
 static void
 check_host(const char *name, const char *value)
 {
-	if (*value == '\0' ||
-		(*value != '/' && strpbrk(value, "/@?#%, \t\r\n[]") != NULL))
+	size_t		size = strlen(value);
+	bool		good;
+
+	if (*value == '/')
+		good = size > strlen(".sock") && size < PNS_SOCKET_PATH_SIZE &&
+			strcmp(value + size - strlen(".sock"), ".sock") == 0;
+	else
+		good = size > 0 && size <= BSON_HOST_NAME_MAX &&
+			strpbrk(value, "/@?#%, \t\r\n[]") == NULL;
+	if (!good)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
-				 errhint("The value must be a host name, an address, or the absolute path of a socket; for several hosts use the option \"uri\".")));
+				 errhint("The value must be a host name, an address, or the path of a socket that ends in \".sock\"; for several hosts use the option \"uri\".")));
 }

@@ -69,6 +69,15 @@ typedef struct PnsMongoOptions
 	const char *application_name;
 } PnsMongoOptions;
 
+/* How far a client has come on the way to a server. */
+typedef enum PnsStage
+{
+	PNS_STAGE_NONE = 0,
+	PNS_STAGE_CONNECTED,		/* something accepted a connection */
+	PNS_STAGE_SECURED,			/* and spoke TLS, where that is wanted */
+	PNS_STAGE_ANSWERED			/* and answered in the way of MongoDB */
+} PnsStage;
+
 /*
  * What the streams of one client have in common.  Filled in by whoever makes
  * the client, and lives at least as long as that.
@@ -89,7 +98,7 @@ typedef struct PnsTransport
 	bool		grace;			/* an interrupt came, the answer may too */
 	bool		interrupted;	/* nothing more is sent or received */
 	bool		failed;			/* a stream broke or ran into its time-out */
-	bool		reached;		/* some peer accepted a connection */
+	PnsStage	stage;			/* how far any stream has come */
 	bool		expired;		/* the deadline has passed */
 	char		last_host[BSON_HOST_NAME_MAX + 7];	/* last written to */
 	dlist_head	streams;

@@ -38,6 +38,10 @@
 /* The driver asks only that a type of our own differs from its own types. */
 #define PNS_STREAM_TYPE 100
 
+/* Of a message of the protocol, in bytes. */
+#define PNS_HEADER_SIZE 16
+#define PNS_MESSAGE_MAX 48000000
+
 /* As the driver sets them on its own sockets, in seconds. */
 #define PNS_KEEPALIVE_IDLE 120
 #define PNS_KEEPALIVE_INTERVAL 10
@@ -76,6 +80,9 @@ static ssize_t stream_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov,
 static ssize_t stream_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov,
 							size_t iovcnt, size_t min_bytes,
 							int32_t timeout_msec);
+static void note_stage(PnsTransport *transport, PnsStage stage);
+static void note_answer(PnsTransport *transport, const mongoc_iovec_t *iov,
+						size_t bytes);
 static int	stream_setsockopt(mongoc_stream_t *stream, int level, int optname,
 							  void *optval, mongoc_socklen_t optlen);
 static bool stream_check_closed(mongoc_stream_t *stream);
@@ -167,11 +174,13 @@ pns_mongo_open_stream(const mongoc_uri_t *uri, const mongoc_host_list_t *host,
 	fd = connect_host(transport, host, deadline, error);
 	if (fd < 0)
 		return NULL;
-	transport->reached = true;
+	note_stage(transport, PNS_STAGE_CONNECTED);
 
 	stream = &stream_create(transport, fd, host->host_and_port)->base;
 	if (transport->use_tls)
 		stream = start_tls(stream, transport, host->host, deadline, error);
+	if (stream != NULL)
+		note_stage(transport, PNS_STAGE_SECURED);
 	return stream;
 }
 
@@ -500,6 +509,7 @@ stream_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t iovcnt,
 
 		if (got > 0)
 		{
+			note_answer(self->transport, iov, got);
 			total += got;
 			if (total >= Max(min_bytes, 1))
 				return total;
@@ -527,6 +537,31 @@ stream_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t iovcnt,
 		}
 	}
 	return total;
+}
+
+/* note_stage remembers how far any of a client's streams has come. */
+static void
+note_stage(PnsTransport *transport, PnsStage stage)
+{
+	transport->stage = Max(transport->stage, stage);
+}
+
+/*
+ * note_answer looks whether the first thing received is the length of a
+ * message, as only MongoDB begins with one.  Within TLS that cannot be seen.
+ */
+static void
+note_answer(PnsTransport *transport, const mongoc_iovec_t *iov, size_t bytes)
+{
+	uint32		length = 0;
+
+	if (transport->stage != PNS_STAGE_SECURED)
+		return;
+	memcpy(&length, iov->iov_base, Min(bytes, sizeof(length)));
+	length = BSON_UINT32_FROM_LE(length);
+	if (transport->use_tls ||
+		(length >= PNS_HEADER_SIZE && length <= PNS_MESSAGE_MAX))
+		note_stage(transport, PNS_STAGE_ANSWERED);
 }
 
 /* stream_setsockopt sets an option of the socket. */
