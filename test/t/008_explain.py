@@ -1,0 +1,69 @@
+"""EXPLAIN shows the very command that is sent, and estimates need no server."""
+import json
+
+import bson
+from bson import json_util
+
+from servers.harness import *
+
+CONDITIONS = [
+    "n = 5",
+    "n BETWEEN 1 AND 9 AND s = '$x'",
+    "score > 0.5 OR NOT flag",
+    "id IN ('5381ccf9d6d81c8e5bf0114d', 'x')",
+    "at >= '2020-01-01 00:00:00+00' AND n IS NOT NULL",
+    "price = 1.1",
+    "n IS NULL",
+    "deep = 3 AND n % 2 = 0",
+]
+SENT_BY_DRIVER = {"lsid", "$readPreference", "$clusterTime", "apiVersion"}
+
+
+def explained(db, query):
+    """Return the command that EXPLAIN shows, as a document."""
+    plan = db.value(f"EXPLAIN (VERBOSE, FORMAT JSON) {query}")[0]["Plan"]
+    return json_util.loads(plan["MongoDB Command"])
+
+
+def sent(server):
+    """Return the last aggregate that the server saw, without the driver's part."""
+    command = server.commands("aggregate")[-1]
+    return {key: value for key, value in command.items()
+            if key not in SENT_BY_DRIVER}
+
+
+def plain(document):
+    """Return a document in a form in which 5 and Int64(5) are the same."""
+    return json.loads(json_util.dumps(document))
+
+
+with database() as db, ScriptedServer() as server:
+    server.on("aggregate", Batches([], size=1))
+    db.mongo_server("scripted", server.uri)
+    db.execute("""CREATE FOREIGN TABLE t (
+        id text OPTIONS (field '_id') COLLATE "C", n int, s text, flag bool,
+        score float8, price numeric, at timestamptz,
+        deep int OPTIONS (field 'a.b'))
+        SERVER scripted OPTIONS (database 'd', collection 'c')""")
+
+    for condition in CONDITIONS:
+        query = f"SELECT n, s FROM t WHERE {condition}"
+        db.rows(query)
+        is_(plain(sent(server)), plain(explained(db, query)), condition)
+
+    # EXPLAIN alone sends nothing
+    before = len(server.commands("aggregate"))
+    db.explain("SELECT * FROM t WHERE n = 5")
+    is_(len(server.commands("aggregate")), before, "EXPLAIN sends nothing")
+
+    # what can match nothing is not sent either
+    is_(db.rows("SELECT n FROM t WHERE n = (SELECT NULL::int)"), [],
+        "no row equals NULL")
+    is_(len(server.commands("aggregate")), before,
+        "a condition that nothing meets is not sent")
+
+    # a document that was sent as BSON comes back as EXPLAIN's JSON says
+    ok(isinstance(bson.encode(explained(db, "SELECT n FROM t")), bytes),
+       "the command is valid Extended JSON")
+
+done()
