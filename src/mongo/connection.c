@@ -35,6 +35,7 @@ static void create_cache(void);
 static UserMapping *find_mapping(const ForeignServer *server, Oid userid);
 static bool is_replaceable(const PnsConnection *connection);
 static bool is_alive(PnsConnection *connection);
+static int64 connect_deadline(const PnsConnection *connection);
 static void open_client(PnsConnection *connection, const ForeignServer *server,
 						const UserMapping *mapping);
 static bool test_client(PnsConnection *connection, bson_error_t *error);
@@ -273,7 +274,8 @@ is_replaceable(const PnsConnection *connection)
 /*
  * is_alive tells whether a client can be used again.  Sockets that the peer
  * has closed show at once; after a rest the server is asked, because what a
- * firewall has dropped shows only when something is sent.
+ * firewall has dropped shows only when something is sent.  It has as long to
+ * answer as a new connection has.
  */
 static bool
 is_alive(PnsConnection *connection)
@@ -288,9 +290,20 @@ is_alive(PnsConnection *connection)
 		return true;
 
 	pns_mongo_begin_call(connection);
+	connection->transport.deadline = connect_deadline(connection);
 	alive = ping(connection, &error);
+	connection->transport.deadline = 0;
 	pns_mongo_end_call(connection);
 	return alive;
+}
+
+/* connect_deadline gives the time until which connecting may take, from now. */
+static int64
+connect_deadline(const PnsConnection *connection)
+{
+	return bson_get_monotonic_time() + 1000 *
+		(int64) mongoc_uri_get_option_as_int32(connection->uri,
+											   MONGOC_URI_CONNECTTIMEOUTMS, 0);
 }
 
 /*
@@ -341,12 +354,10 @@ test_client(PnsConnection *connection, bson_error_t *error)
 {
 	mongoc_session_opt_t *opts;
 	mongoc_server_description_t *server = NULL;
-	int64		timeout = mongoc_uri_get_option_as_int32(connection->uri,
-														 MONGOC_URI_CONNECTTIMEOUTMS, 0);
 	bool		good = false;
 
 	pns_mongo_begin_call(connection);
-	connection->transport.deadline = bson_get_monotonic_time() + timeout * 1000;
+	connection->transport.deadline = connect_deadline(connection);
 	connection->client = pns_mongo_client_create(connection->uri,
 												 &connection->transport, error);
 	if (connection->client != NULL)
