@@ -18,7 +18,9 @@ DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 
 # libmongoc 2.x has another name than 1.x.
 CLIENT_LIBS = $(shell pkg-config --exists libmongoc-1.0 && echo libmongoc-1.0 || echo mongoc2)
-PG_CPPFLAGS = -Isrc $(shell pkg-config --cflags $(CLIENT_LIBS)) -MMD -MP
+# -isystem: their headers do not keep to PostgreSQL's warnings.
+PG_CPPFLAGS = -Isrc -MMD -MP \
+	$(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(CLIENT_LIBS)))
 # PostgreSQL 15 leaves PGDLLEXPORT empty, see src/base/compat.h
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-fvisibility=hidden -DPGDLLEXPORT='__attribute__((visibility("default")))'

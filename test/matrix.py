@@ -20,7 +20,8 @@ from servers.stack import servers_python
 RELEASES = {"trixie": 17, "sid": 18}        # Debian's name -> PostgreSQL's
 CHROOTS = os.path.join(run.ROOT, "build", "matrix")
 TREE = "/tmp/tree"                          # in a chroot
-PACKAGES = ["gcc", "libc6-dev", "make", "pkg-config", "libmongoc-dev"]
+PACKAGES = ["gcc", "libc6-dev", "make", "pkg-config", "libmongoc-dev",
+            "libicu-dev"]                   # PostgreSQL's pg_locale.h wants it
 
 # A namespace of its own takes mounts and processes away with it.
 ENTER = """

@@ -66,13 +66,15 @@ EXPLAIN (COSTS OFF) SELECT n FROM things WHERE id = '000000000000000000000007';
 SELECT n FROM things WHERE id = '000000000000000000000007';
 RESET enable_seqscan;
 RESET enable_bitmapscan;
+CREATE TABLE copies AS SELECT id FROM things ORDER BY id LIMIT 100;
+ANALYZE copies;
 SET enable_mergejoin = off;
 SET enable_nestloop = off;
-EXPLAIN (COSTS OFF) SELECT count(*) FROM things a JOIN things b USING (id);
-SELECT count(*) FROM things a JOIN things b USING (id);
+EXPLAIN (COSTS OFF) SELECT count(*) FROM things a JOIN copies b USING (id);
+SELECT count(*) FROM things a JOIN copies b USING (id);
 RESET enable_mergejoin;
 SET enable_hashjoin = off;
-SELECT count(*) FROM things a JOIN things b USING (id);
+SELECT count(*) FROM things a JOIN copies b USING (id);
 RESET enable_hashjoin;
 RESET enable_nestloop;
 

@@ -80,6 +80,11 @@
 #define pns_collation_is_c(collation) lc_collate_is_c(collation)
 #endif
 
+/* Says of a function, behind its parameters, that it does not return. */
+#if PG_VERSION_NUM >= 180000
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
 #include "fmgr.h"
 
 #if PG_VERSION_NUM >= 160000
@@ -109,7 +114,7 @@ static inline bool
 pns_base_input_safe(FmgrInfo *function, char *string, Oid io_param,
 					int32 typmod, Datum *result)
 {
-	ErrorSaveContext context = {T_ErrorSaveContext};
+	ErrorSaveContext context = {.type = T_ErrorSaveContext};
 
 	return InputFunctionCallSafe(function, string, io_param, typmod,
 								 (Node *) &context, result);

@@ -438,16 +438,16 @@ static void
 collect_kills(PnsConnection *connection, bson_t *kills)
 {
 	bson_t		command = BSON_INITIALIZER;
-	bson_t		sessions;
+	bson_t		sessions = BSON_INITIALIZER;
 
 	if (connection->session != NULL)
 	{
-		BSON_APPEND_ARRAY_BEGIN(&command, "killSessions", &sessions);
 		BSON_APPEND_DOCUMENT(&sessions, "0",
 							 mongoc_client_session_get_lsid(connection->session));
-		bson_append_array_end(&command, &sessions);
+		BSON_APPEND_ARRAY(&command, "killSessions", &sessions);
 		BSON_APPEND_DOCUMENT(kills, "admin", &command);
 	}
+	bson_destroy(&sessions);
 	bson_destroy(&command);
 	pns_mongo_collect_cursors(connection, kills);
 }

@@ -341,6 +341,7 @@ run_command(PnsConnection *connection, const char *database,
 	bson_t		request;
 	bool		good;
 
+	/* elog: our own builder has made it */
 	if (!bson_init_static(&request, command.data, command.size))
 		elog(ERROR, "malformed MongoDB command");
 
@@ -400,12 +401,12 @@ destroy_cursor(void *object)
 static void
 make_kill_command(const PnsCursor *cursor, bson_t *command)
 {
-	bson_t		ids;
+	bson_t		ids = BSON_INITIALIZER;
 
 	BSON_APPEND_UTF8(command, "killCursors", cursor->collection);
-	BSON_APPEND_ARRAY_BEGIN(command, "cursors", &ids);
 	BSON_APPEND_INT64(&ids, "0", cursor->id);
-	bson_append_array_end(command, &ids);
+	BSON_APPEND_ARRAY(command, "cursors", &ids);
+	bson_destroy(&ids);
 }
 
 /* copy_document copies a document into the current context. */
