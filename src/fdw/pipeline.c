@@ -83,6 +83,7 @@ pns_fdw_command_text(const PnsTable *table, PnsDocument pipeline)
 	pns_bson_append_cstring(&builder, "$db", table->database);
 
 	initStringInfo(&text);
+	/* elog: every text in it comes from this database */
 	if (!pns_json_append_document(&text, pns_bson_end(&builder), PNS_JSON_RELAXED))
 		elog(ERROR, "could not show the command for collection %s",
 			 pns_fdw_table_label(table));

@@ -183,6 +183,7 @@ compile_quals(List *exprs, const PnsTable *table)
 	{
 		PnsQual    *qual = pns_fdw_compile_qual((Expr *) lfirst(lc), table, 1);
 
+		/* elog: it was shippable when it was planned */
 		if (qual == NULL)
 			elog(ERROR, "a condition on %s that was to be shipped cannot be",
 				 pns_fdw_table_label(table));

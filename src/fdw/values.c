@@ -146,6 +146,7 @@ pns_bson_append_scalar(PnsBsonBuilder *builder, const char *key, PnsScalar scala
 								   (const uint8 *) scalar.data, scalar.size);
 			break;
 		default:
+			/* elog: no rule makes a scalar of another type */
 			elog(ERROR, "unexpected type %d of a value in a filter", scalar.type);
 	}
 }

@@ -75,7 +75,8 @@ typedef struct PnsBsonBuilder
 {
 	StringInfoData buffer;
 	int			depth;
-	int			starts[PNS_BSON_MAX_DEPTH + 1]; /* offset of each open document */
+	int			starts[PNS_BSON_MAX_DEPTH + 1]; /* offset of each open
+												 * document */
 } PnsBsonBuilder;
 
 extern void pns_bson_begin(PnsBsonBuilder *builder);

@@ -354,21 +354,31 @@ connect_socket(PnsTransport *transport, int fd, const struct sockaddr *address,
 static void
 set_socket_options(int fd, int family)
 {
-	int			on = 1;
+	static const struct
+	{
+		int			level;
+		int			name;
+		int			value;
+	}			options[] = {
+		{IPPROTO_TCP, TCP_NODELAY, 1},
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+#ifdef TCP_KEEPIDLE
+		{IPPROTO_TCP, TCP_KEEPIDLE, PNS_KEEPALIVE_IDLE},
+#endif
+#ifdef TCP_KEEPINTVL
+		{IPPROTO_TCP, TCP_KEEPINTVL, PNS_KEEPALIVE_INTERVAL},
+#endif
+#ifdef TCP_KEEPCNT
+		{IPPROTO_TCP, TCP_KEEPCNT, PNS_KEEPALIVE_COUNT},
+#endif
+	};
+	int			i;
 
 	if (family == AF_UNIX)
 		return;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-#ifdef TCP_KEEPIDLE
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int) {PNS_KEEPALIVE_IDLE}, sizeof(int));
-#endif
-#ifdef TCP_KEEPINTVL
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &(int) {PNS_KEEPALIVE_INTERVAL}, sizeof(int));
-#endif
-#ifdef TCP_KEEPCNT
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int) {PNS_KEEPALIVE_COUNT}, sizeof(int));
-#endif
+	for (i = 0; i < lengthof(options); i++)
+		setsockopt(fd, options[i].level, options[i].name,
+				   &options[i].value, sizeof(options[i].value));
 }
 
 /* stream_create makes the stream of a connected socket. */

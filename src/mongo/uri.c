@@ -148,7 +148,7 @@ static void
 throw_unparsable(const char *text, const char *reason)
 {
 	bool		shown = *reason != '\0' &&
-		(strchr(text, '@') == NULL || strpbrk(reason, "\"'[]=") == NULL);
+	(strchr(text, '@') == NULL || strpbrk(reason, "\"'[]=") == NULL);
 
 	if (strchr(text, '?') != NULL && strcasestr(text, "password") != NULL)
 		shown = false;
