@@ -156,7 +156,7 @@ def broken():
     yield "a regex without options", raw(member(11, "v", b"x"))
     yield "half a pointer", raw(member(12, "v", string("c") + bytes(11)))
     yield "a scope of another length", raw(member(
-        15, "v", b"\x18\0\0\0" + string("f") + raw() + b"\0"))
+        15, "v", b"\x10\0\0\0" + string("f") + raw() + b"\0"))
     yield "a scope without a document", raw(member(
         15, "v", b"\x0a\0\0\0" + string("f")))
 

@@ -358,7 +358,7 @@ def test_arrays(c):
     odd = raw(member(4, "v", raw(member(16, "7", int32(1)), member(16, "x", int32(2)),
                                  member(16, "7", int32(3)))))
     is_(c.value(odd, "int[]"), "{1,2,3}", "int[]: keys do not matter")
-    wide = {"v": [[0] * 3000] + [[]] * 3000}
+    wide = {"v": [[0] * 20000] + [[]] * 20000}
     throws(lambda: c.value(wide, "int[]"), SHAPE,
            "int[]: a shape is checked before memory is taken for it")
 
