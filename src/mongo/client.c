@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "mongo/private.h"
 
 #include "utils/memutils.h"
@@ -21,9 +23,30 @@
 /* The driver's last complaint; cut to what a message can hold. */
 static char last_note[256];
 
+static void prevent_tidying(int status, void *spoilt);
+static void keep_block(void *block);
 static void check_allocator(void);
+static bool uses_contexts(void);
 static void note_log(mongoc_log_level_t level, const char *domain,
 					 const char *message, void *arg);
+
+/*
+ * pns_mongo_init sees to a safe end of the process.  The driver is started by
+ * whoever needs it first, and the room has no settings.
+ *
+ * Version 1 of the driver starts itself when it is loaded, just before this is
+ * called, and tidies up when the process exits.  If PostgreSQL's allocator was
+ * under libbson already, what it made at the start is in a context that will
+ * be gone by then.
+ */
+void
+pns_mongo_init(void)
+{
+	static bool spoilt;
+
+	spoilt = uses_contexts();
+	on_exit(prevent_tidying, &spoilt);
+}
 
 /*
  * pns_mongo_start_driver must be called before anything else of the driver is,
@@ -40,7 +63,8 @@ pns_mongo_start_driver(void)
 
 	/*
 	 * The driver would put its performance counters into a file of shared
-	 * memory that nobody removes when a backend crashes.
+	 * memory that nobody removes when a backend crashes.  (Version 1 has done
+	 * so already if it starts itself when it is loaded.)
 	 */
 	setenv("MONGOC_DISABLE_SHM", "1", 0);
 	mongoc_log_set_handler(note_log, NULL);
@@ -126,30 +150,68 @@ pns_mongo_kill_remains(const mongoc_uri_t *uri, const PnsTransport *thrown_away,
 }
 
 /*
+ * prevent_tidying keeps the driver from touching or freeing what is not, or no
+ * longer, its own when the process exits.  PostgreSQL has finished its own
+ * business by then.
+ */
+static void
+prevent_tidying(int status, void *spoilt)
+{
+	const bson_mem_vtable_t vtable = {
+		.malloc = malloc,
+		.calloc = calloc,
+		.realloc = realloc,
+		.free = keep_block
+	};
+
+	if (*(bool *) spoilt)
+	{
+		fflush(NULL);
+		_exit(status);
+	}
+	bson_mem_set_vtable(&vtable);
+}
+
+/* keep_block frees nothing. */
+static void
+keep_block(void *block)
+{
+}
+
+/*
  * check_allocator refuses to work where another extension has put PostgreSQL's
  * allocator under libbson.  That is one setting for the whole process, and the
  * driver's clients would then live in whatever context was the current one.
- *
- * A block that is too large for any free space is taken by the library's
- * allocator, and the memory of all contexts is looked at: if it has grown, the
- * block came from one of them.  It does not matter which function was put in
- * nor how it finds its context; and an allocator that is no part of PostgreSQL
- * does no harm.
  */
 static void
 check_allocator(void)
+{
+	if (uses_contexts())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("another extension has replaced the memory allocator of libbson"),
+				 errdetail("The MongoDB driver cannot work with memory that PostgreSQL may free."),
+				 errhint("Use pynomaly_store in a database cluster in which that extension is not loaded.")));
+}
+
+/*
+ * uses_contexts tells whether libbson takes its memory from PostgreSQL's
+ * memory contexts.
+ *
+ * It is asked for a block that is too large for any free space, and the memory
+ * of all contexts is looked at: if it has grown, the block came from one of
+ * them.  It does not matter which function was put in nor how it finds its
+ * context; and an allocator that is no part of PostgreSQL does no harm.
+ */
+static bool
+uses_contexts(void)
 {
 	Size		before = MemoryContextMemAllocated(TopMemoryContext, true);
 	void	   *block = bson_malloc(PNS_PROBE_SIZE);
 	Size		after = MemoryContextMemAllocated(TopMemoryContext, true);
 
 	bson_free(block);
-	if (after - before >= PNS_PROBE_SIZE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("another extension has replaced the memory allocator of libbson"),
-				 errdetail("The MongoDB driver cannot work with memory that PostgreSQL may free."),
-				 errhint("Use pynomaly_store in a database cluster in which that extension is not loaded.")));
+	return after >= before + PNS_PROBE_SIZE;
 }
 
 /*

@@ -47,15 +47,6 @@ static void at_transaction_end(XactEvent event, void *arg);
 static void at_invalidation(Datum arg, int cacheid, uint32 hashvalue);
 
 /*
- * pns_mongo_init has nothing to register: the room has no settings, and the
- * driver is started by whoever needs it first.
- */
-void
-pns_mongo_init(void)
-{
-}
-
-/*
  * pns_mongo_get_connection gives the session's connection to a server for a
  * user, opening or replacing its client where there is none that works.  A
  * client that died while nobody used it is replaced without a word.
