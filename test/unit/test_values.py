@@ -429,6 +429,20 @@ def test_other_types(c):
             "rejected strings leave the transaction as it was")
 
 
+def test_other_types_in_parallel(c):
+    """Rejected strings while parallel workers run."""
+    c.db.execute("ALTER FUNCTION codec.decode_bson PARALLEL SAFE")
+    c.db.execute("SET %s = on" % (
+        "force_parallel_mode" if c.db.main.info.server_version < 160000
+        else "debug_parallel_query"))
+    like(c.db.explain("SELECT * FROM codec.decode_bson('', '{v}', true, false) "
+                      "AS t(c interval)"), "Gather", "a parallel plan")
+    is_(c.row({"a": "x", "b": "1 day", "c": "x"}, "a interval, b interval, c inet",
+              ["a", "b", "c"], null=True), (None, "1 day", None),
+        "a rejected string is NULL in a parallel plan")
+    c.db.execute("ALTER FUNCTION codec.decode_bson PARALLEL UNSAFE")
+
+
 def test_messages(c):
     """What the error of a value that does not fit says."""
     document = {"_id": ObjectId(HEX), "sub": {"n": "secret"}}
