@@ -235,7 +235,7 @@ def run_everything(run):
     load_fixtures(run)
     run_regress(run, "REGRESS_MONGO")
     for pattern in ("test/unit/*.py", "test/t/[0-9]*.py",
-                    "test/demo/test_*.py"):
+                    "test/demo/test_*.py", "test/differential/test_*.py"):
         for name in sorted(glob.glob(pattern, root_dir=run.tree)):
             run_tap(run, name, [sys.executable, name])
     run_tap(run, "test/differential/run.py",

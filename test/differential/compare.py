@@ -8,14 +8,17 @@ from decimal import Decimal
 import psycopg
 from psycopg import pq
 
-from tables import quote
+from conditions import tests_null
 from queries import Query
+from tables import quote
 
 JSON, FLOAT4, FLOAT8, NUMERIC, JSONB = 114, 700, 701, 1700, 3802
 STATEMENT_TIMEOUT = "30s"
 # What a mismatch may be reported as: a data exception, a domain's constraint.
 MISMATCH_CLASSES = ("22", "23")
 SHOWN_ROWS = 12
+# Queries that look at every row that their condition selects.
+READS_ALL = ("scan", "count", "aggregate", "group", "distinct", "top")
 
 
 @dataclass
@@ -201,8 +204,8 @@ class Comparison:
         Where nothing in the columns that a query uses is a mismatch, or
         mismatches are NULL, all three must be the same.  Where a mismatch is
         an error, whoever meets one may fail, and must not answer anything
-        else than the heap, whose mismatches are NULL; and a plain scan that
-        has to return a row with a mismatch must fail.
+        else than the heap, whose mismatches are NULL; and a query that cannot
+        but meet one must fail (must_fail).
         """
         on, off, heap = answers = self.ask(query, table, local)
         if heap.error:
@@ -226,15 +229,23 @@ class Comparison:
         return None
 
     def must_fail(self, query, table, local):
-        """Has a query to return a mismatched value, whichever way it is run?"""
-        if query.kind != "scan" or query.mode != "literal":
+        """Has a query to meet a mismatched value, whichever way it is run?
+
+        It has to where a row that its condition selects has one in a column
+        that is returned, aggregated, grouped or sorted by, and where the
+        condition is just an IS [NOT] NULL of a column with one.
+        """
+        if query.mode != "literal" or query.kind not in READS_ALL:
             return False
-        wanted = frozenset().union(*(columns for _, columns in query.targets))
-        plain = all(sql.startswith("a.") for sql, _ in query.targets)
-        if not plain or not wanted & table.mismatched():
+        if tests_null(query.where):
+            return bool(query.where.used() & table.mismatched())
+        targets = query.targets[:1] if query.kind == "top" else query.targets
+        if query.kind == "scan" and any(sql[:2] != "a." for sql, _ in targets):
             return False
-        numbered = Query("scan", query.template, (("doc", frozenset()),), query.where)
-        answer = self.heap.run(numbered.script("heap_" + table.name, local))
+        wanted = frozenset().union(*(columns for _, columns in targets))
+        template = "SELECT {targets} FROM {t} a WHERE {where}"
+        numbers = Query("scan", template, (("doc", frozenset()),), query.where)
+        answer = self.heap.run(numbers.script("heap_" + table.name, local))
         if answer.error:
             return False
         _, rows = answer.results[0]

@@ -11,8 +11,7 @@ MIDDLE = [text for text in INTEGERS if -(2**31) <= int(text) < 2**31]
 DOUBLES = [repr(number) for number in documents.DOUBLES]
 SINGLES = ["0", "-0", "1", "3.7", "0.1", "1.1", "2.5", "16777216", "1e38", "NaN"]
 SINGLES += ["Infinity", "-Infinity", "42"]
-DECIMALS = [text for text in documents.DECIMALS if "E+6" not in text]
-DECIMALS = [text for text in DECIMALS if "E-6" not in text]
+DECIMALS = documents.DECIMALS
 STRINGS = [text for text in documents.STRINGS if "\0" not in text]
 NAMES = [text for text in STRINGS if len(text) < 60]
 BLANKS = ["ab", "ab ", "ab   ", "a", "", "abc", "  ", "ABC", "$x"]
@@ -363,6 +362,14 @@ class Conditions:
         if self.rng.random() < 0.2:
             return Leaf((f"cardinality({name}) > 1",), frozenset([column.name]))
         return self.of(column, f" {operator} ", operand)
+
+
+def tests_null(condition):
+    """Is a condition an IS [NOT] NULL of a column, and nothing more?"""
+    return isinstance(condition, Leaf) and condition.parts[1:] in (
+        (" IS NULL",),
+        (" IS NOT NULL",),
+    )
 
 
 def base_kind(type_):

@@ -11,15 +11,15 @@ INTEGERS = (
 )
 DOUBLES = (
     [0.0, -0.0, 1.0, 2.0, 3.7, -1.5, 0.1, 0.5, 1.1, 2.5, 5.0, 42.0, 1e10, 1e15]
-    + [1e16, 1e300, -1e300, 5e-324, 1e-7, 1e-300, 16777217.0, 2.0**53]
-    + [2.0**53 + 2, 2.0**31, 2.0**63, -(2.0**63), 3.4028235e38, 1e39, 123456.789]
+    + [1e16, 1e300, -1e300, 1e-7, 16777217.0, 2.0**53, 2.0**53 + 2]
+    + [2.0**31, 2.0**63, 3.4028235e38, 1e39, 123456.789]
     + [float("nan"), float("inf"), float("-inf")]
 )
 DECIMALS = (
     "0 -0 0.00 1 1.0 1.10 1.1 2.5 3.70 5 5.00 42 1E+3 1E+40 NaN Infinity "
     "-Infinity 1234567890123456789012345678901234 0.1 -2.50 -1.5 "
     "9223372036854775807 9223372036854775808 2147483648 9007199254740993 "
-    "1E-30 0E-10 0E+5 9.999999999999999999999999999999999E+6144 1E-6176"
+    "1E-30 0E-10 0E+5"
 ).split()
 STRINGS = (
     ["", "a", "b", "abc", "ABC", "Abc", "ab", "ab ", "ab  ", " ab", "a b", "aB"]
@@ -72,8 +72,6 @@ OTHERS = [
 # A server may change these when they are stored (SecantusDB does), so whatever
 # is compared is what was read back.
 RARE = [(b.UNDEFINED, None), (b.SYMBOL, "sym")]
-# It makes a DBRef of this one, and then does not know its type in a $type.
-DBPOINTER = (b.DBPOINTER, ("c", OBJECTIDS[0]))
 INTERVALS = ["1 day", "01:00:00", "2 mons", "not one", "-3 days"]
 ADDRESSES = ["10.0.0.1", "192.168.0.0/16", "::1", "no address"]
 
@@ -88,6 +86,18 @@ ARRAYS = ["array of " + home for home in SCALARS]
 def decimal(text):
     """Make a Decimal128 of its text."""
     return b.DECIMAL128, bson.Decimal128(text).bid
+
+
+# Values that SecantusDB stores, but does not find again: it makes a DBRef of the
+# first, whose type no $type matches, and its indexes misplace the numbers.
+UNFINDABLE = [
+    (b.DBPOINTER, ("c", OBJECTIDS[0])),
+    (b.DOUBLE, 5e-324),
+    (b.DOUBLE, 1e-300),
+    (b.DOUBLE, -(2.0**63)),
+    decimal("1E-6176"),
+    decimal("9.999999999999999999999999999999999E+6144"),
+]
 
 
 def scalar(rng, home):

@@ -8,8 +8,6 @@ from bson.raw_bson import RawBSONDocument
 
 import bsonraw
 
-INDEXES = 3
-
 
 class Store:
     """A database of a MongoDB server; it is dropped at the end."""
@@ -34,21 +32,18 @@ class Store:
         """Return a document that the driver sends as it is."""
         return RawBSONDocument(bsonraw.encode(members))
 
-    def fill(self, name, documents):
+    def fill(self, name, documents, indexes):
         """Make a collection; return its documents as the server has kept them."""
         collection = self.database[name]
         collection.drop()
         if documents:
             collection.insert_many([self.raw(members) for members in documents])
-        return [bsonraw.decode(document.raw) for document in collection.find()]
-
-    def index(self, name, paths, rng):
-        """Index some of the paths, as far as the server can."""
-        for path in rng.sample(paths, INDEXES):
+        for path in indexes:
             try:
-                self.database[name].create_index(path)
+                collection.create_index(path)
             except pymongo.errors.OperationFailure:
-                pass  # a path that cannot be indexed, or too many arrays
+                pass  # a path that cannot be indexed
+        return [bsonraw.decode(document.raw) for document in collection.find()]
 
     def drop(self, name):
         """Drop a collection."""

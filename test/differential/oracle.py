@@ -251,6 +251,22 @@ def _json(value, type_, canonical, probe):
     return ejson.value(value, canonical)
 
 
+def _jsonb(value, type_, canonical, probe):
+    return ejson.value(_last_of_each_key(value), canonical)
+
+
+def _last_of_each_key(value):
+    """Leave out what jsonb does not keep: all but the last of equal keys."""
+    kind, payload = value
+    if kind == b.CODE_W_SCOPE:
+        code, scope = payload
+        return kind, (code, _last_of_each_key((b.DOCUMENT, scope))[1])
+    if kind not in (b.DOCUMENT, b.ARRAY):
+        return value
+    last = dict(payload)
+    return kind, [(key, _last_of_each_key(member)) for key, member in last.items()]
+
+
 def _domain(value, type_, canonical, probe):
     text = _scalar(value, type_.base, canonical, probe)
     if not probe(text, type_.sql):
@@ -277,7 +293,7 @@ _MAPPINGS = {
     "date": _date,
     "objectid": _objectid,
     "json": _json,
-    "jsonb": _json,
+    "jsonb": _jsonb,
     "domain": _domain,
 }
 

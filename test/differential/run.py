@@ -30,13 +30,14 @@ import ejson
 import shrink
 from compare import Comparison
 from conditions import TRUE
-from documents import DBPOINTER, Collection, Field, anything
+from documents import UNFINDABLE, Collection, Field, anything
 from mongo import Store
 from queries import Queries, Query, local_columns, local_ddl
 from servers.harness import Batches, ScriptedServer, database, done, note, ok
 from tables import SETUP, random_table
 
 QUERIES_OF_A_COLLECTION = 150
+INDEXES = 3
 TIMEZONES = ["UTC", "America/New_York", "Asia/Kolkata", "Pacific/Apia"]
 # differences reported in full for one collection
 REPORTS = 3
@@ -97,6 +98,7 @@ class Case:
     query: Query
     table: object
     documents: list
+    indexes: list
     local: list  # statements that make the local table
     answers: tuple
     why: str
@@ -116,14 +118,15 @@ class Experiment:
             random_table(self.rng, self.collection, "canonical", "null", True),
             random_table(self.rng, self.collection, "strict", "error"),
         ]
+        paths = [path for path, _ in self.collection.paths]
+        self.indexes = self.rng.sample(paths, INDEXES)
         self.comparison = Comparison(laboratory.db.name, self.rng.choice(TIMEZONES))
         self.reported = 0
 
     def run(self, queries):
         """Check the mapping of each table, then ask queries."""
         store = self.laboratory.store
-        documents = store.fill(self.name, self.collection.documents)
-        store.index(self.name, [path for path, _ in self.collection.paths], self.rng)
+        documents = store.fill(self.name, self.collection.documents, self.indexes)
         for table in self.tables:
             self.laboratory.make(table, documents, "mongo", self.name)
             self.check_mapping(table, documents)
@@ -176,7 +179,7 @@ class Experiment:
             return False
         self.reported += 1
         if self.reported <= REPORTS:
-            case = Case(query, table, documents, local, *found)
+            case = Case(query, table, documents, self.indexes, local, *found)
             self.report(
                 shrink.shrink(case, self.laboratory, self.comparison, self.name)
             )
@@ -189,6 +192,7 @@ class Experiment:
         note("documents:")
         for members in case.documents:
             note("    " + ejson.document(members, canonical=True, nul=True))
+        note(f"indexes: {', '.join(case.indexes) or 'none'}")
         note("statements:")
         local = case.local if "{local}" in case.query.template else []
         scripts = [case.table.foreign_ddl("mongo", store.name, "shrunk")] + local
@@ -204,9 +208,9 @@ class Experiment:
 
 
 def check_wire(laboratory):
-    """Map what a real server does not keep, sent by a scripted one.
+    """Map what a real server may not keep, sent by a scripted one.
 
-    Duplicate keys, undefined, symbols, DBPointers.
+    Duplicate keys, undefined, symbols, DBPointers, the smallest numbers.
     """
     rng = random.Random(f"{laboratory.seed}/wire")
     collection = Collection(rng)
@@ -217,8 +221,9 @@ def check_wire(laboratory):
             field = rng.choice(collection.fields)
             twin = field.member(rng) if isinstance(field, Field) else None
             members.append((field.key, twin or anything(rng)))
-        if rng.random() < 0.1:
-            members.insert(1, (rng.choice(collection.fields).key, DBPOINTER))
+        if rng.random() < 0.4:
+            key = rng.choice(collection.fields).key
+            members.insert(1, (key, rng.choice(UNFINDABLE)))
         documents.append(members)
     encoded = [Store.raw(members) for members in documents]
     with ScriptedServer() as server:
@@ -246,7 +251,12 @@ def first_difference(table, documents, answers):
     on, _, heap = answers
     if on.error or not on.results or not heap.results:
         return on.show() + heap.show()
-    pairs = zip(documents, on.results[0][1], heap.results[0][1])
+    number = [column.name for column in table.columns].index("k")
+    ordered = [
+        sorted(answer.results[0][1], key=lambda row: int(row[number] or -1))
+        for answer in (on, heap)
+    ]
+    pairs = zip(documents, *ordered)
     for members, got, expected in pairs:
         for column, one, other in zip(table.columns, got, expected):
             if one != other:

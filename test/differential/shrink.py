@@ -40,14 +40,14 @@ class _Attempt:
     def __init__(self, laboratory, comparison):
         self.laboratory = laboratory
         self.comparison = comparison
-        self.stored = None
+        self.documents = self.indexes = None  # of the collection
 
     def narrowed(self, case):
         """Return the case with its answers where it is answered wrongly."""
-        documents = case.documents
-        if self.stored is not documents:
-            documents = self.laboratory.store.fill(COLLECTION, documents)
-            self.stored = documents
+        documents, indexes = case.documents, case.indexes
+        if self.documents is not documents or self.indexes != indexes:
+            documents = self.laboratory.store.fill(COLLECTION, documents, indexes)
+            self.documents, self.indexes = documents, indexes
         used = case.query.used() | {"k"}
         columns = [column for column in case.table.columns if column.name in used]
         table = replace(case.table, columns=columns)
@@ -73,6 +73,8 @@ def _smaller(case):
     pruned = _prune(case)
     if pruned != case.documents:
         yield replace(case, documents=pruned)
+    for index in case.indexes:
+        yield replace(case, indexes=[path for path in case.indexes if path != index])
     for query in case.query.smaller():
         yield replace(case, query=query)
 
