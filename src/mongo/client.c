@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "mongo/private.h"
@@ -26,7 +27,6 @@ static char last_note[256];
 static void prevent_tidying(int status, void *spoilt);
 static void keep_block(void *block);
 static void check_allocator(void);
-static bool uses_contexts(void);
 static void note_log(mongoc_log_level_t level, const char *domain,
 					 const char *message, void *arg);
 
@@ -38,13 +38,20 @@ static void note_log(mongoc_log_level_t level, const char *domain,
  * called, and tidies up when the process exits.  If PostgreSQL's allocator was
  * under libbson already, what it made at the start is in a context that will
  * be gone by then.
+ *
+ * At its start it also puts its performance counters into a file of shared
+ * memory that nobody removes when a backend crashes; so its name goes at once.
  */
 void
 pns_mongo_init(void)
 {
 	static bool spoilt;
+	char		counters[32];
 
-	spoilt = uses_contexts();
+	snprintf(counters, sizeof(counters), "/mongoc-%d", (int) getpid());
+	shm_unlink(counters);
+
+	spoilt = pns_mongo_allocator_replaced();
 	on_exit(prevent_tidying, &spoilt);
 }
 
@@ -61,11 +68,7 @@ pns_mongo_start_driver(void)
 	if (started)
 		return;
 
-	/*
-	 * The driver would put its performance counters into a file of shared
-	 * memory that nobody removes when a backend crashes.  (Version 1 has done
-	 * so already if it starts itself when it is loaded.)
-	 */
+	/* a driver that has not started itself shall not make that file at all */
 	setenv("MONGOC_DISABLE_SHM", "1", 0);
 	mongoc_log_set_handler(note_log, NULL);
 	mongoc_init();
@@ -186,7 +189,7 @@ keep_block(void *block)
 static void
 check_allocator(void)
 {
-	if (uses_contexts())
+	if (pns_mongo_allocator_replaced())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("another extension has replaced the memory allocator of libbson"),
@@ -195,16 +198,17 @@ check_allocator(void)
 }
 
 /*
- * uses_contexts tells whether libbson takes its memory from PostgreSQL's
- * memory contexts.
+ * pns_mongo_allocator_replaced tells whether libbson takes its memory from
+ * PostgreSQL's memory contexts.  What it has taken before must not be freed
+ * then either.
  *
  * It is asked for a block that is too large for any free space, and the memory
  * of all contexts is looked at: if it has grown, the block came from one of
  * them.  It does not matter which function was put in nor how it finds its
  * context; and an allocator that is no part of PostgreSQL does no harm.
  */
-static bool
-uses_contexts(void)
+bool
+pns_mongo_allocator_replaced(void)
 {
 	Size		before = MemoryContextMemAllocated(TopMemoryContext, true);
 	void	   *block = bson_malloc(PNS_PROBE_SIZE);

@@ -179,6 +179,13 @@ pns_mongo_discard(PnsConnection *connection)
 
 	if (connection->context == NULL)
 		return;
+	if (pns_mongo_allocator_replaced())
+	{
+		/* all is lost, but the server need not wait for us */
+		pns_mongo_transport_close(&connection->transport);
+		forget(connection);
+		return;
+	}
 
 	pns_mongo_begin_bounded(connection);
 	if (!clean)

@@ -375,6 +375,8 @@ destroy_cursor(void *object)
 	PnsConnection *connection = cursor->connection;
 
 	dlist_delete(&cursor->node);
+	if (pns_mongo_allocator_replaced())
+		return;
 	if (cursor->id != 0 && connection->client != NULL &&
 		!connection->transport.interrupted && !connection->transport.failed)
 	{

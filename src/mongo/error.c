@@ -117,6 +117,8 @@ pns_mongo_throw_connect(PnsConnection *connection, const bson_error_t *error)
 	bool		expired = connection->transport.expired;
 	int			timeout = mongoc_uri_get_option_as_int32(connection->uri,
 														 MONGOC_URI_CONNECTTIMEOUTMS, 0);
+	bool		logs_in = username != NULL ||
+	mongoc_uri_get_auth_mechanism(connection->uri) != NULL;
 	bool		refused = (error->domain == MONGOC_ERROR_CLIENT &&
 						   error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE) ||
 	(error->domain == MONGOC_ERROR_SERVER && error->code == 18);
@@ -126,7 +128,8 @@ pns_mongo_throw_connect(PnsConnection *connection, const bson_error_t *error)
 	pns_mongo_after_call(connection);
 	pns_mongo_discard(connection);
 
-	if (refused)
+	/* the driver has the same error for a server that refuses the handshake */
+	if (refused && logs_in)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PASSWORD),
 				 errmsg("MongoDB server \"%s\" refused to log in user \"%s\"", address, user),

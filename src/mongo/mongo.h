@@ -280,7 +280,7 @@ extern PnsCursor *pns_mongo_command_cursor(PnsConnection *connection, const char
 extern void pns_mongo_check_database_name(const char *name);
 extern void pns_mongo_check_collection_name(const char *name);
 
-/* Once per backend, from _PG_init: settings, and nothing of the driver. */
+/* Once per process, from _PG_init.  Nothing of the driver is used. */
 extern void pns_mongo_init(void);
 
 /*

@@ -137,9 +137,11 @@ extern mongoc_stream_t *pns_mongo_open_stream(const mongoc_uri_t *uri,
 											  void *transport,
 											  bson_error_t *error);
 extern bool pns_mongo_transport_quiet(PnsTransport *transport);
+extern void pns_mongo_transport_close(PnsTransport *transport);
 
 /* in client.c */
 extern void pns_mongo_start_driver(void);
+extern bool pns_mongo_allocator_replaced(void);
 extern const char *pns_mongo_last_note(void);
 extern mongoc_client_t *pns_mongo_client_create(const mongoc_uri_t *uri,
 												PnsTransport *transport,

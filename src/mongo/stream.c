@@ -208,6 +208,19 @@ pns_mongo_transport_quiet(PnsTransport *transport)
 }
 
 /*
+ * pns_mongo_transport_close closes the sockets of a client that cannot be
+ * destroyed.
+ */
+void
+pns_mongo_transport_close(PnsTransport *transport)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &transport->streams)
+		stream_close(&dlist_container(PnsStream, node, iter.cur)->base);
+}
+
+/*
  * start_tls puts TLS over a connected stream, and gives the outer stream.
  * NULL, with the inner one destroyed, where the handshake fails.
  */

@@ -357,11 +357,12 @@ create_owner(void)
 	return pns_base_handle_create(CurrentMemoryContext, destroy_uri);
 }
 
-/* destroy_uri frees a uri for its handle. */
+/* destroy_uri frees a uri for its handle, where that can be done. */
 static void
 destroy_uri(void *uri)
 {
-	mongoc_uri_destroy(uri);
+	if (!pns_mongo_allocator_replaced())
+		mongoc_uri_destroy(uri);
 }
 
 /* utf8 gives text in the encoding of the driver. */
