@@ -158,9 +158,7 @@ walk_document(PnsDecoder *decoder, PnsPathNode *node, const uint8 *data,
 		PnsPathNode *child = *guess;
 		PnsBsonValue value;
 
-		if (child != NULL && end - next > child->key_size &&
-			*next == (uint8) *child->key &&
-			memcmp(next, child->key, child->key_size + 1) == 0)
+		if (child != NULL && pns_path_is_key(child, next, end))
 			next += child->key_size + 1;
 		else
 		{

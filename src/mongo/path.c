@@ -146,6 +146,7 @@ child_for(PnsPathNode *node, const char *key)
 {
 	ListCell   *cell;
 	PnsPathNode *child;
+	Size		word_size;
 
 	foreach(cell, node->children)
 	{
@@ -156,6 +157,9 @@ child_for(PnsPathNode *node, const char *key)
 	child = palloc0(sizeof(PnsPathNode));
 	child->key = key;
 	child->key_size = strlen(key);
+	word_size = Min(child->key_size + 1, sizeof(uint64));
+	memcpy(&child->key_word, key, word_size);
+	memset(&child->key_mask, 0xff, word_size);
 	child->index = array_index(key);
 	node->children = lappend(node->children, child);
 	return child;

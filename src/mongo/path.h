@@ -18,6 +18,8 @@ typedef struct PnsPathNode
 	/* set by pns_path_add */
 	const char *key;			/* in UTF-8, zero-terminated */
 	uint32		key_size;
+	uint64		key_word;		/* the first 8 bytes of the key and its zero, */
+	uint64		key_mask;		/* as far as there are so many */
 	int			index;			/* the element it means in an array, or -1 */
 	List	   *children;
 	List	   *columns;		/* the caller's: what reads this value */
@@ -40,6 +42,29 @@ static inline uint64
 pns_path_size_bit(uint32 key_size)
 {
 	return UINT64CONST(1) << (key_size < 63 ? key_size : 63);
+}
+
+/*
+ * pns_path_is_key tells whether the key at data, in a document that has its
+ * closing zero at end, is a node's.  Most keys are told apart, or recognised,
+ * by their first 8 bytes.
+ */
+static inline bool
+pns_path_is_key(const PnsPathNode *node, const uint8 *data, const uint8 *end)
+{
+	if (end - data <= node->key_size)
+		return false;
+	if (end - data >= sizeof(uint64))
+	{
+		uint64		word;
+
+		memcpy(&word, data, sizeof(word));
+		if ((word & node->key_mask) != node->key_word)
+			return false;
+		if (node->key_size < sizeof(word))
+			return true;
+	}
+	return memcmp(data, node->key, node->key_size + 1) == 0;
 }
 
 extern PnsPathNode *pns_path_root_create(void);
