@@ -19,7 +19,10 @@
 
 /* in handle.c */
 
-/* Frees what a foreign library made.  Must not throw, allocate or wait. */
+/*
+ * Frees what a foreign library made.  Must not throw nor palloc, and waits for
+ * a remote system a tenth of a second at most.
+ */
 typedef void (*PnsDestroy) (void *object);
 
 /*
