@@ -20,7 +20,8 @@ from servers.stack import Stack
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(ROOT, "build", "check")
-SECONDS_PER_FILE = 1200
+SECONDS_PER_FILE = 1200                 # and then a test hangs
+SECONDS_PER_QUERY = 0.5                 # of the differential test, besides
 SEED = 20240229
 SHOWN_LINES, SHOWN_COLUMNS = 100, 300
 REGRESS_LINE = re.compile(              # of PostgreSQL 15, and of later ones
@@ -71,10 +72,10 @@ class Run:
         if failed:
             print_part(output or "(it printed nothing)")
 
-    def execute(self, name, command, **changes):
+    def execute(self, name, command, limit=SECONDS_PER_FILE, **changes):
         """Run a command; return its exit status, output and seconds.
 
-        Its process group is ended with it.
+        Its process group is ended with it, and after limit seconds.
         """
         path = os.path.join(LOGS, re.sub("[/ ]", "_", name).lstrip(".") + ".log")
         began = time.monotonic()
@@ -84,7 +85,7 @@ class Run:
                 stdin=subprocess.DEVNULL, start_new_session=True,
                 env=self.environment(**changes))
             try:
-                status = child.wait(SECONDS_PER_FILE)
+                status = child.wait(limit)
             except subprocess.TimeoutExpired:
                 status = "none: it took too long"
             finally:
@@ -156,11 +157,11 @@ def run_guard(run, name):
         run.count(name, status == 0, status != 0, seconds, output)
 
 
-def run_tap(run, name, command):
+def run_tap(run, name, command, limit=SECONDS_PER_FILE):
     """Run a program that prints TAP, and count its tests."""
     if not run.wants(name):
         return
-    status, output, seconds = run.execute(name, command)
+    status, output, seconds = run.execute(name, command, limit)
     passed = len(re.findall(r"^ok \d+", output, re.M))
     bad = re.findall(r"^not ok \d+.*\n(?:#.*\n)*", output, re.M)
     failed = len(bad)
@@ -240,7 +241,8 @@ def run_everything(run):
             run_tap(run, name, [sys.executable, name])
     run_tap(run, "test/differential/run.py",
             [sys.executable, "test/differential/run.py",
-             "--queries", str(run.queries), "--seed", str(SEED)])
+             "--queries", str(run.queries), "--seed", str(SEED)],
+            SECONDS_PER_FILE + run.queries * SECONDS_PER_QUERY)
 
 
 def keep_server_logs(stack):
