@@ -43,6 +43,9 @@ include test/check.mk
 ifndef ONLY_CHECK_GOALS
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(PGXS),)
+$(error $(PG_CONFIG) does not run: install postgresql-server-dev, or set PG_CONFIG)
+endif
 include $(PGXS)
 -include $(OBJS:.o=.d)
 endif
