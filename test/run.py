@@ -55,6 +55,7 @@ class Run:
         inherited = {name: value for name, value in os.environ.items()
                      if not name.startswith(("PG", "MAKE", "MFLAGS"))}
         environment = {**inherited, **self.stack.environment(),
+                       "TMPDIR": self.stack.folder,
                        "PYTHONPATH": os.path.join(self.tree, "test"),
                        "PYTHONDONTWRITEBYTECODE": "1",
                        "GIT_DIR": git("rev-parse", "--absolute-git-dir"),
@@ -253,9 +254,19 @@ def keep_server_logs(stack):
 
 
 def stop_at_signals():
-    """End in an orderly way, the servers stopped, when told to end."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(1))
+    """End in an orderly way, the servers stopped, when told to end.
+
+    Who tells it again does not disturb that.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(*_):
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        sys.exit(1)
+
+    for number in numbers:
+        signal.signal(number, stop)
 
 
 def main():

@@ -25,7 +25,7 @@ import pymongo
 from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 
 from demo import data
-from run import copy_tree
+from run import copy_tree, stop_at_signals
 from servers.stack import Stack, stop_lasting
 
 DATABASE = "pynomaly_demo"          # in PostgreSQL and in MongoDB
@@ -253,6 +253,7 @@ def main():
     """Start or stop, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("start", "stop"))
+    stop_at_signals()
     if parser.parse_args().what == "start":
         start()
     elif not stop():

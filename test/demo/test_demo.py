@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from run import stop_at_signals
 from servers.harness import done, is_, like, note, ok
 
 HERE = Path(__file__).resolve().parent
@@ -71,12 +72,16 @@ def shown_figures(output):
 
 
 def run_demo(what, state):
-    """Run the demo's program with a state folder; return status and output."""
-    run = subprocess.run([sys.executable, str(HERE / "demo.py"), what],
-                         env={**os.environ, "XDG_STATE_HOME": state},
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                         text=True, check=False)
-    return run.returncode, run.stdout
+    """Run the demo's program with a state folder; return status and output.
+
+    It is waited for even when we are told to end, to stop its servers.
+    """
+    with subprocess.Popen([sys.executable, str(HERE / "demo.py"), what],
+                          env={**os.environ, "XDG_STATE_HOME": state},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True) as run:
+        output, _ = run.communicate()
+    return run.returncode, output
 
 
 def stack_folder(state):
@@ -125,6 +130,7 @@ def check_connection(output):
 
 def main():
     """Run the demo twice, stop it twice."""
+    stop_at_signals()
     with tempfile.TemporaryDirectory() as state:
         try:
             check_output(*run_demo("start", state))

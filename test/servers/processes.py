@@ -121,10 +121,14 @@ def start_on_free_port(start, seconds=60):
         port = free_port()
         process = start(port)
         end = time.monotonic() + seconds
-        while process.alive() and time.monotonic() < end:
-            if listens(process.pid, port):
-                return process, port
-            time.sleep(0.02)
+        try:
+            while process.alive() and time.monotonic() < end:
+                if listens(process.pid, port):
+                    return process, port
+                time.sleep(0.02)
+        except BaseException:
+            process.stop()          # nobody else knows of it yet
+            raise
         process.stop()
         log_end = process.log_end()
         if "in use" not in log_end or attempt == TRIES - 1:

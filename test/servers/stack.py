@@ -30,8 +30,12 @@ class Stack:
         self.lasting = lasting
         self.servers = []
         self.mongo_uri = os.environ.get("MONGO_URI")
-        self.pg_config = private_tree(self.folder, pg_config)
-        self.python = servers_python(self.folder)
+        try:
+            self.pg_config = private_tree(self.folder, pg_config)
+            self.python = servers_python(self.folder)
+        except BaseException:
+            self.stop()
+            raise
 
     def __enter__(self):
         return self
