@@ -21,6 +21,7 @@
 #include "commands/defrem.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -260,7 +261,8 @@ read_column(PnsTableColumn *column, Oid relid, Form_pg_attribute attribute,
 }
 
 /*
- * set_native_path says a column's path as MongoDB's query language does.
+ * set_native_path says a column's path as MongoDB's query language does, in
+ * UTF-8.
  *
  * Some keys cannot be said there: one with a dot of its own, one that begins
  * with a dollar, and digits, which MongoDB reads as a position and as a key
@@ -275,8 +277,11 @@ set_native_path(PnsTableColumn *column)
 	initStringInfo(&path);
 	foreach(lc, column->keys)
 	{
-		const char *key = (const char *) lfirst(lc);
+		const char *text = (const char *) lfirst(lc);
+		const char *key = pg_server_to_any(text, strlen(text), PG_UTF8);
 
+		if (!pg_verify_mbstr(PG_UTF8, key, strlen(key), true))
+			break;
 		if (key[0] == '$' || strchr(key, '.') != NULL ||
 			strspn(key, "0123456789") == strlen(key))
 			break;
