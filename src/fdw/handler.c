@@ -28,6 +28,7 @@ pns_fdw_handler(PG_FUNCTION_ARGS)
 	routine->GetForeignPlan = pnsGetForeignPlan;
 	routine->BeginForeignScan = pnsBeginForeignScan;
 	routine->IterateForeignScan = pnsIterateForeignScan;
+	routine->RecheckForeignScan = pnsRecheckForeignScan;
 	routine->ReScanForeignScan = pnsReScanForeignScan;
 	routine->EndForeignScan = pnsEndForeignScan;
 	routine->ExplainForeignScan = pnsExplainForeignScan;

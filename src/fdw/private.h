@@ -248,6 +248,7 @@ extern ForeignScan *pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oi
 
 extern void pnsBeginForeignScan(ForeignScanState *node, int eflags);
 extern TupleTableSlot *pnsIterateForeignScan(ForeignScanState *node);
+extern bool pnsRecheckForeignScan(ForeignScanState *node, TupleTableSlot *slot);
 extern void pnsReScanForeignScan(ForeignScanState *node);
 extern void pnsEndForeignScan(ForeignScanState *node);
 extern void pnsExplainForeignScan(ForeignScanState *node, struct ExplainState *es);

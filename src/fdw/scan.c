@@ -113,6 +113,17 @@ pnsIterateForeignScan(ForeignScanState *node)
 }
 
 /*
+ * pnsRecheckForeignScan completes a row that comes back after a wait for a
+ * lock: of what it was made of, core has kept all but the table.
+ */
+bool
+pnsRecheckForeignScan(ForeignScanState *node, TupleTableSlot *slot)
+{
+	slot->tts_tableOid = RelationGetRelid(node->ss.ss_currentRelation);
+	return true;
+}
+
+/*
  * pnsReScanForeignScan starts again, with new values of the parameters.
  */
 void
