@@ -84,6 +84,7 @@ OPERANDS = {
     "inet": ["inet"],
     "jsonb": ["jsonb"],
 }
+SHIPPABLE = set(OPERANDS) - {"interval", "inet", "jsonb"}
 COMPARISONS = ["=", "=", "=", "<>", "<", "<=", ">", ">="]
 
 
@@ -186,12 +187,12 @@ class Conditions:
         """Return a column as an expression."""
         return f"{self.alias}.{identifier(column.name)}"
 
-    def column(self, *kinds):
-        """Return a random column, of certain kinds where they are given."""
+    def column(self):
+        """Return a random column, mostly one whose conditions can be shipped."""
         columns = self.table.columns
-        if kinds:
-            columns = [c for c in columns if base_kind(c.type) in kinds]
-        return self.rng.choice(columns) if columns else None
+        if self.rng.random() < 0.85:
+            columns = [c for c in columns if base_kind(c.type) in SHIPPABLE]
+        return self.rng.choice(columns)
 
     def random(self, depth=0):
         """Return a random condition."""
@@ -202,7 +203,7 @@ class Conditions:
             nodes = [self.random(depth + 1) for _ in range(self.rng.randint(2, 3))]
             return connect(self.rng.choice(["AND", "OR"]), nodes)
         node = self.random(depth + 1)
-        if draw < 0.92:
+        if draw < 0.95:
             return Tree(("NOT (", ")"), (node,))
         other = self.random(depth + 1)
         return self.rng.choice(
@@ -224,11 +225,12 @@ class Conditions:
     def leaf(self):
         """Return a condition on one column."""
         column = self.column()
+        draw = self.rng.random()
         makers = [self.null_test]
         kind = base_kind(column.type)
         if kind in OPERANDS:
             makers += [self.comparison] * 5 + [self.member_of] * 2 + [self.any_of] * 2
-            makers += [self.between] * 2 + [self.distinct, self.local]
+            makers += [self.between] * 2 + [self.distinct] + [self.local] * (draw < 0.5)
             if kind == "bool":
                 makers += [self.boolean] * 6
             if kind == "jsonb":

@@ -253,14 +253,21 @@ class Collection:
         self.documents = [self.document(rng, number) for number in range(count)]
 
     def find_paths(self):
-        """Return (path, home) of everything that a column may read."""
+        """Return (path, home) of everything that a column may read.
+
+        Those through arrays, with which nothing is shipped, go to
+        self.through_arrays as well.
+        """
         paths = []
+        self.through_arrays = {"o.0.x"}
         for field in self.fields:
             key = field.key.replace(".", "\\.")
             paths.append((key, field.home))
             if field.home.startswith("array of "):
                 home = field.home.removeprefix("array of ")
-                paths += [(f"{key}.0", home), (f"{key}.1", home), (f"{key}.x", home)]
+                through = [f"{key}.0", f"{key}.1", f"{key}.x"]
+                self.through_arrays.update(through)
+                paths += [(path, home) for path in through]
         for field in self.fields[-1].fields:
             paths.append((f"o.{field.key}", field.home))
         paths += [("o.d.x", self.fields[-1].fields[-1].fields[0].home)]

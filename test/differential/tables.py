@@ -161,7 +161,8 @@ def random_table(rng, collection, name, on_mismatch, canonical=False):
         Column("_id", suitable_type(rng, collection.id_home), "_id", canonical),
     ]
     for number, (path, home) in enumerate(collection.paths):
-        for letter in "ab"[: rng.choice([0, 1, 1, 2])]:
+        seldom = path in collection.through_arrays
+        for letter in "ab"[: rng.choice([0, 0, 0, 1] if seldom else [0, 1, 2, 2])]:
             type_ = suitable_type(rng, home)
             by_path = "." in path and rng.random() < 0.2
             column = path if by_path and letter == "a" else f"c{number}{letter}"
