@@ -91,17 +91,18 @@ pnsImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverid)
 	while (pns_mongo_cursor_next(cursor, &description))
 	{
 		PnsBsonValue name;
+		const char *utf8;
 		char	   *collection;
-		char	   *command;
 
 		if (!pns_bson_find(description, "name", &name) || name.type != PNS_BSON_STRING)
 			continue;
-		collection = pstrdup(pns_bson_value_string(&name, NULL));
-		if (strncmp(collection, "system.", strlen("system.")) == 0 ||
-			!is_wanted(stmt, collection))
+		utf8 = pns_bson_value_string(&name, NULL);
+		if (strncmp(utf8, "system.", strlen("system.")) == 0 ||
+			!is_wanted(stmt, utf8))
 			continue;
-		command = import_collection(&state, collection, description);
-		commands = lappend(commands, command);
+		collection = pg_any_to_server(utf8, strlen(utf8), PG_UTF8);
+		commands = lappend(commands,
+						   import_collection(&state, collection, description));
 	}
 	pns_mongo_cursor_close(cursor);
 
@@ -149,8 +150,9 @@ read_options(ImportState *state)
 }
 
 /*
- * is_wanted tells whether LIMIT TO or EXCEPT leave a collection in; core
- * checks again, this spares us the sample.
+ * is_wanted tells whether LIMIT TO or EXCEPT leave a collection in, named in
+ * UTF-8.  Core checks again, this spares us the sample, and a name that the
+ * database's encoding cannot say.
  */
 static bool
 is_wanted(const ImportForeignSchemaStmt *stmt, const char *collection)
@@ -160,7 +162,9 @@ is_wanted(const ImportForeignSchemaStmt *stmt, const char *collection)
 
 	foreach(lc, stmt->table_list)
 	{
-		if (strcmp(((RangeVar *) lfirst(lc))->relname, collection) == 0)
+		const char *name = ((RangeVar *) lfirst(lc))->relname;
+
+		if (strcmp(pg_server_to_any(name, strlen(name), PG_UTF8), collection) == 0)
 			listed = true;
 	}
 

@@ -74,13 +74,13 @@ pns_fdw_command_text(const PnsTable *table, PnsDocument pipeline)
 	StringInfoData text;
 
 	pns_bson_begin(&builder);
-	pns_bson_append_cstring(&builder, "aggregate", table->collection);
+	pns_bson_append_text(&builder, "aggregate", table->collection);
 	pns_bson_append_array(&builder, "pipeline", pipeline);
 	pns_bson_open_document(&builder, "cursor");
 	if (table->fetch_size > 0)
 		pns_bson_append_int32(&builder, "batchSize", table->fetch_size);
 	pns_bson_close(&builder);
-	pns_bson_append_cstring(&builder, "$db", table->database);
+	pns_bson_append_text(&builder, "$db", table->database);
 
 	initStringInfo(&text);
 	/* elog: every text in it comes from this database */

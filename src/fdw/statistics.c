@@ -92,7 +92,7 @@ fetch_stats(const PnsTable *table, Oid userid)
 	}
 
 	pns_bson_begin(&builder);
-	pns_bson_append_cstring(&builder, "collStats", table->collection);
+	pns_bson_append_text(&builder, "collStats", table->collection);
 	reply = pns_mongo_command(connection, table->database, pns_bson_end(&builder));
 
 	if (pns_bson_find(reply, "count", &value))
@@ -117,7 +117,7 @@ is_view(PnsConnection *connection, const PnsTable *table)
 	pns_bson_begin(&builder);
 	pns_bson_append_int32(&builder, "listCollections", 1);
 	pns_bson_open_document(&builder, "filter");
-	pns_bson_append_cstring(&builder, "name", table->collection);
+	pns_bson_append_text(&builder, "name", table->collection);
 	pns_bson_close(&builder);
 	cursor = pns_mongo_command_cursor(connection, table->database, pns_bson_end(&builder));
 

@@ -148,6 +148,14 @@ pns_bson_append_cstring(PnsBsonBuilder *builder, const char *key,
 	pns_bson_append_string(builder, key, value, strlen(value));
 }
 
+/* pns_bson_append_text appends a string of the database's encoding. */
+void
+pns_bson_append_text(PnsBsonBuilder *builder, const char *key,
+					 const char *value)
+{
+	pns_bson_append_cstring(builder, key, pns_text_from_server(value));
+}
+
 /* pns_bson_append_document appends a finished document as a sub-document. */
 void
 pns_bson_append_document(PnsBsonBuilder *builder, const char *key,

@@ -67,7 +67,7 @@ pns_mongo_aggregate(PnsConnection *connection, const char *database,
 	PnsBsonIterator iterator;
 
 	pns_bson_begin(&builder);
-	pns_bson_append_cstring(&builder, "aggregate", utf8(collection));
+	pns_bson_append_text(&builder, "aggregate", collection);
 	pns_bson_append_array(&builder, "pipeline", pipeline);
 	pns_bson_open_document(&builder, "cursor");
 	if (batch_size > 0)

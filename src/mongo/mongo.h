@@ -94,6 +94,7 @@ extern void pns_bson_append_double(PnsBsonBuilder *builder, const char *key, flo
 extern void pns_bson_append_string(PnsBsonBuilder *builder, const char *key,
 								   const char *value, uint32 size);
 extern void pns_bson_append_cstring(PnsBsonBuilder *builder, const char *key, const char *value);
+extern void pns_bson_append_text(PnsBsonBuilder *builder, const char *key, const char *value);
 extern void pns_bson_append_document(PnsBsonBuilder *builder, const char *key, PnsDocument value);
 extern void pns_bson_append_array(PnsBsonBuilder *builder, const char *key, PnsDocument value);
 extern void pns_bson_append_binary(PnsBsonBuilder *builder, const char *key, uint8 subtype,
