@@ -236,8 +236,9 @@ def run_everything(run):
     run_regress(run, "REGRESS_LOCAL", MONGO_URI=None)
     load_fixtures(run)
     run_regress(run, "REGRESS_MONGO")
-    for pattern in ("test/unit/*.py", "test/t/[0-9]*.py",
-                    "test/demo/test_*.py", "test/differential/test_*.py"):
+    for pattern in ("test/servers/test_*.py", "test/unit/*.py",
+                    "test/t/[0-9]*.py", "test/demo/test_*.py",
+                    "test/differential/test_*.py"):
         for name in sorted(glob.glob(pattern, root_dir=run.tree)):
             run_tap(run, name, [sys.executable, name])
     run_tap(run, "test/differential/run.py",
