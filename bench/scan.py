@@ -45,7 +45,7 @@ def flat_documents():
              "at": day + datetime.timedelta(seconds=number),
              "value": number / 7, "score": 1 / (number + 1),
              "samples": bson.Int64(number * 1000), "valid": number % 3 > 0,
-             "note": f"reading number {number:08} of it"}
+             "note": f"reading number {number:08} of a sensor"}
             for number in range(BATCH)]
 
 
