@@ -12,7 +12,7 @@ CHECK_GOALS = prepare check check-deep check-matrix demo demo-stop indent
 ifeq ($(filter-out $(CHECK_GOALS),$(or $(MAKECMDGOALS),all)),)
 ONLY_CHECK_GOALS = yes
 PG_CONFIG   ?= pg_config
-TEST_PYTHON  = PG_CONFIG='$(PG_CONFIG)' build/venv/bin/python
+TEST_PYTHON  = PG_CONFIG='$(PG_CONFIG)' build/venv/bin/python -B
 
 .PHONY: $(CHECK_GOALS)
 
