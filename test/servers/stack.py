@@ -25,6 +25,7 @@ class Stack:
     """
 
     def __init__(self, pg_config="pg_config", lasting=False):
+        os.umask(0o022)             # the servers' user reads what we make
         self.folder = tempfile.mkdtemp(prefix="pynomaly_store.")
         os.chmod(self.folder, 0o755)
         self.lasting = lasting
