@@ -55,6 +55,20 @@ timestamp_floor(Timestamp timestamp, bool *whole)
 }
 
 /*
+ * column_unit gives the milliseconds that a column's declared precision counts
+ * in.  A date between two of its units does not fit the column.
+ */
+static int64
+column_unit(const PnsTableColumn *column)
+{
+	static const int64 units[] = {1000, 100, 10};
+
+	if (column->base_typmod >= 0 && column->base_typmod < lengthof(units))
+		return units[column->base_typmod];
+	return 1;
+}
+
+/*
  * infinite_range makes the filter for dates that compare so with infinity;
  * no date is infinite itself.
  */
@@ -70,7 +84,8 @@ infinite_range(const PnsQual *qual, PnsCompareOp op, bool positive)
 }
 
 /*
- * timestamp_points: the millisecond; none for what lies between two.
+ * timestamp_points: the millisecond; none for what lies between two, or
+ * between two values of the column.
  */
 static bool
 timestamp_points(const PnsQual *qual, Datum value, List **scalars)
@@ -82,7 +97,7 @@ timestamp_points(const PnsQual *qual, Datum value, List **scalars)
 	if (TIMESTAMP_NOT_FINITE(timestamp))
 		return true;
 	milliseconds = timestamp_floor(timestamp, &whole);
-	if (whole)
+	if (whole && milliseconds % column_unit(qual->column) == 0)
 		(void) pns_add_point(scalars, pns_date_scalar(milliseconds));
 	return true;
 }
@@ -137,11 +152,14 @@ date_range(const PnsQual *qual, PnsCompareOp op, Datum value)
 }
 
 /*
- * date_certain: dates that every date and time type of PostgreSQL can hold.
+ * date_certain: dates that every date and time type of PostgreSQL can hold,
+ * unless the column's precision leaves some out.
  */
 static bool
 date_certain(const PnsTableColumn *column, PnsBsonBuilder *builder)
 {
+	if (column_unit(column) > 1)
+		return false;
 	if (builder == NULL)
 		return true;
 

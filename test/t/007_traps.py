@@ -347,6 +347,25 @@ def dates(traps):
     traps.ids(table, {"tz >= '2020-01-01 00:00'": [0, 1, 2, 4]}, "UTC's midnight: ")
     traps.db.execute("RESET TimeZone")
 
+    # what a declared precision would round away does not fit
+    table = traps.table("_id int, ts timestamp(0) OPTIONS (field 'at'), tz timestamptz(2) "
+                        "OPTIONS (field 'at'), ms timestamp(3) OPTIONS (field 'at')", [
+                            {"_id": 1, "at": at(2020, 1, 1)},
+                            {"_id": 2, "at": at(2020, 1, 1, 0, 0, 0, 120000)},
+                            {"_id": 3, "at": at(1969, 12, 31, 23, 59, 59, 999000)},
+                            {"_id": 4}])
+    traps.ids(table, {
+        "ts IS NULL": [2, 3, 4], "tz IS NULL": [3, 4], "ms IS NULL": [4],
+        "ts IS NOT NULL": [1], "ts = '2020-01-01'": [1],
+        "ts = '2020-01-01 00:00:00.12'": [], "tz = '2020-01-01 00:00:00.12+00'": [2],
+        "ts = '1969-12-31 23:59:59.999'": [], "ms = '1969-12-31 23:59:59.999'": [3],
+        "ts IN ('2020-01-01 00:00:00.12', '2020-01-01')": [1],
+        "ts <> '2020-01-01 00:00:00.12'": [1]}, "a precision: ")
+    strict = traps.table("_id int, ts timestamp(0)", [
+        {"_id": 1, "ts": at(2020, 1, 1, 0, 0, 0, 120000)}], on_mismatch="error")
+    traps.fails("IS NULL of a date that is too precise",
+                f"SELECT _id FROM {strict} WHERE ts IS NULL", "22008")
+
 
 def blanks(traps):
     """char(n) compares without trailing blanks, as PostgreSQL has it."""
