@@ -7,15 +7,13 @@ RESET client_min_messages;
 CREATE SCHEMA fdw_options;
 SET search_path = fdw_options;
 
--- every object of the room has a comment
+-- every object of the extension has a comment
 SELECT i.type, i.identity
 FROM pg_depend d
 CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) i
 WHERE d.refclassid = 'pg_extension'::regclass
   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pynomaly_store')
   AND d.deptype = 'e'
-  AND i.type IN ('function', 'type', 'foreign-data wrapper', 'operator', 'view', 'table')
-  AND i.identity !~ '\[\]$'
   AND obj_description(d.objid, d.classid::regclass::text) IS NULL
 ORDER BY 1, 2;
 

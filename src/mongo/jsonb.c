@@ -307,7 +307,7 @@ collect_members(PnsJsonbWriter *writer, PnsDocument document, bool array)
 
 /*
  * sort_members puts the members from first on into jsonb's order of keys and
- * drops all but the last of those with equal keys.
+ * keeps the first of those with equal keys, as a column reads it.
  */
 static void
 sort_members(PnsJsonbWriter *writer, int first)
@@ -333,8 +333,8 @@ sort_members(PnsJsonbWriter *writer, int first)
 
 	for (int i = 0; i < count; i++)
 	{
-		if (i + 1 < count && members[i].key_size == members[i + 1].key_size &&
-			memcmp(members[i].key, members[i + 1].key,
+		if (kept > 0 && members[i].key_size == members[kept - 1].key_size &&
+			memcmp(members[i].key, members[kept - 1].key,
 				   members[i].key_size) == 0)
 			continue;
 		if (kept != i)

@@ -252,19 +252,20 @@ def _json(value, type_, canonical, probe):
 
 
 def _jsonb(value, type_, canonical, probe):
-    return ejson.value(_last_of_each_key(value), canonical)
+    return ejson.value(_first_of_each_key(value), canonical)
 
 
-def _last_of_each_key(value):
-    """Leave out what jsonb does not keep: all but the last of equal keys."""
+def _first_of_each_key(value):
+    """Leave out what jsonb does not keep: all but the first of equal keys."""
     kind, payload = value
     if kind == b.CODE_W_SCOPE:
         code, scope = payload
-        return kind, (code, _last_of_each_key((b.DOCUMENT, scope))[1])
+        return kind, (code, _first_of_each_key((b.DOCUMENT, scope))[1])
     if kind not in (b.DOCUMENT, b.ARRAY):
         return value
-    last = dict(payload)
-    return kind, [(key, _last_of_each_key(member)) for key, member in last.items()]
+    first = dict(reversed(payload))
+    return kind, [(key, _first_of_each_key(first.pop(key)))
+                  for key, _ in payload if key in first]
 
 
 def _domain(value, type_, canonical, probe):

@@ -76,7 +76,7 @@ TABLE = [
     ("jsonb", (DOUBLE, float("nan")), '{"$numberDouble": "NaN"}'),
     ("jsonb", (STRING, "a\0b"), WRONG),
     ("jsonb", (b.NULL, None), None),
-    ("jsonb", (b.DOCUMENT, [("x", (INT, 1)), ("x", (INT, 2))]), '{"x": 2}'),
+    ("jsonb", (b.DOCUMENT, [("x", (INT, 1)), ("x", (INT, 2))]), '{"x": 1}'),
     ("json", (b.DOCUMENT, [("x", (INT, 1)), ("x", (INT, 2))]), '{"x": 1, "x": 2}'),
     ("int4[]", b.array([(INT, 1), (b.NULL, None)]), '{"1",NULL}'),
     ("int4[]", b.array([b.array([(INT, 1)]), b.array([(INT, 2)])]), '{{"1"},{"2"}}'),
