@@ -18,6 +18,8 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#define MALFORMED "The server sent a message that is not well formed."
+
 /* Bytes of a command that are shown. */
 #define PNS_CONTEXT_MAX 1024
 
@@ -123,7 +125,8 @@ pns_mongo_throw_connect(PnsConnection *connection, const bson_error_t *error)
 						   error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE) ||
 	(error->domain == MONGOC_ERROR_SERVER && error->code == 18);
 	char	   *user = pns_mongo_server_text(username != NULL ? username : "");
-	char	   *detail = pns_mongo_server_text(error->message);
+	char	   *detail = connection->transport.malformed ? pstrdup(MALFORMED) :
+	psprintf("The driver says: %s", pns_mongo_server_text(error->message));
 
 	pns_mongo_after_call(connection);
 	pns_mongo_discard(connection);
@@ -133,13 +136,13 @@ pns_mongo_throw_connect(PnsConnection *connection, const bson_error_t *error)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PASSWORD),
 				 errmsg("MongoDB server \"%s\" refused to log in user \"%s\"", address, user),
-				 errdetail("MongoDB says: %s", detail),
+				 errdetail("%s", detail),
 				 errhint("Check \"username\", \"password\", \"authentication_database\" and \"authentication_mechanism\" in the user mapping.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 			 errmsg("could not connect to MongoDB server \"%s\"", address),
 			 expired ? errdetail("It did not answer within %d ms.", timeout) :
-			 errdetail("The driver says: %s", detail),
+			 errdetail("%s", detail),
 			 errhint("%s", hint)));
 }
 
@@ -163,9 +166,13 @@ pns_mongo_throw(PnsConnection *connection, const bson_error_t *error,
 
 	if (reply.size > 0)
 		(void) bson_init_static(&answer, reply.data, reply.size);
-	state = error->domain == MONGOC_ERROR_SERVER ?
-		server_state(error->code, &answer) : driver_state(error);
-	detail = describe_failure(error, &answer);
+	if (connection->transport.malformed)
+		state = ERRCODE_PROTOCOL_VIOLATION;
+	else
+		state = error->domain == MONGOC_ERROR_SERVER ?
+			server_state(error->code, &answer) : driver_state(error);
+	detail = connection->transport.malformed ? pstrdup(MALFORMED) :
+		describe_failure(error, &answer);
 	context = show_command(database, command);
 	pns_bson_iterate(&iterator, command);
 	if (pns_bson_next(&iterator))

@@ -98,6 +98,7 @@ typedef struct PnsTransport
 	bool		grace;			/* an interrupt came, the answer may too */
 	bool		interrupted;	/* nothing more is sent or received */
 	bool		failed;			/* a stream broke or ran into its time-out */
+	bool		malformed;		/* a message was not well formed */
 	PnsStage	stage;			/* how far any stream has come */
 	bool		expired;		/* the deadline has passed */
 	char		last_host[BSON_HOST_NAME_MAX + 7];	/* last written to */
@@ -138,6 +139,11 @@ extern mongoc_stream_t *pns_mongo_open_stream(const mongoc_uri_t *uri,
 											  bson_error_t *error);
 extern bool pns_mongo_transport_quiet(PnsTransport *transport);
 extern void pns_mongo_transport_close(PnsTransport *transport);
+
+/* in check.c */
+extern mongoc_stream_t *pns_mongo_check_stream(mongoc_stream_t *inner,
+											   PnsTransport *transport,
+											   bool compressed);
 
 /* in client.c */
 extern void pns_mongo_start_driver(void);

@@ -179,9 +179,11 @@ pns_mongo_open_stream(const mongoc_uri_t *uri, const mongoc_host_list_t *host,
 	stream = &stream_create(transport, fd, host->host_and_port)->base;
 	if (transport->use_tls)
 		stream = start_tls(stream, transport, host->host, deadline, error);
-	if (stream != NULL)
-		note_stage(transport, PNS_STAGE_SECURED);
-	return stream;
+	if (stream == NULL)
+		return NULL;
+	note_stage(transport, PNS_STAGE_SECURED);
+	return pns_mongo_check_stream(stream, transport,
+								  !bson_empty0(mongoc_uri_get_compressors(uri)));
 }
 
 /*
