@@ -2,9 +2,11 @@
 import json
 
 import bson
+import bson.raw_bson
 from bson import json_util
 
 from servers.harness import *
+from servers.scripted import Answer
 
 CONDITIONS = [
     "n = 5",
