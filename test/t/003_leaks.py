@@ -10,8 +10,8 @@ from servers.harness import *
 
 SCANS = 1000
 WARM_UP = 100
-CONTEXTS_MAY_GROW = 100         # kB, of all memory contexts together
-PROCESS_MAY_GROW = 1024         # kB, of the process's own memory
+CONTEXTS_MAY_GROW = 40          # kB, of all memory contexts together
+PROCESS_MAY_GROW = 200          # kB, of the process's own memory
 FLAT = 4096                     # kB, over a statement with 1,000,000 documents
 
 ROWS = [{"_id": number, "n": number, "s": "some text"} for number in range(30)]
@@ -153,6 +153,21 @@ with database() as db, ScriptedServer() as server:
     leaves_nothing(db, server, "a statement with 1000 scans", """
         SELECT count(*) FROM keys CROSS JOIN LATERAL
         (SELECT n FROM t WHERE n > k LIMIT 3) x""", times=3)
+
+    # a session that ends in the middle of a scan
+    server.script.clear()
+    server.on("aggregate", Batches(ROWS, size=10))
+    for how in ("closes", "is terminated"):
+        session = db.connect()
+        session.execute("BEGIN")
+        session.execute("DECLARE c CURSOR FOR SELECT n FROM t")
+        session.execute("FETCH 5 FROM c")
+        is_(len(server.cursors), 1, "a cursor is open on the server")
+        if how == "closes":
+            session.close()
+        else:
+            db.execute("SELECT pg_terminate_backend(%s)", [session.info.backend_pid])
+        ok(server.wait_for(lambda: not server.cursors), f"until its session {how}")
 
     # caught errors, all in one transaction: nothing waits for its end
     server.script.clear()

@@ -337,6 +337,13 @@ def main():
         is_(db.rows("SELECT sum(n), count(*) FROM t"), [(4950, 100)],
             "a standalone server")
         is_(len(db.rows("SELECT n FROM t LIMIT 3")), 3, "a LIMIT there")
+        for option in ("readConcernLevel=majority", "readPreference=nearest",
+                       "compressors=zlib", "directConnection=true",
+                       "serverSelectionTryOnce=false", "retryReads=true"):
+            db.execute("ALTER SERVER alone OPTIONS (SET uri "
+                       f"'{server.uri}?{option}')")
+            is_(db.rows("SELECT sum(n), count(*) FROM t"), [(4950, 100)],
+                f"a uri with {option}")
         db.execute("IMPORT FOREIGN SCHEMA d FROM SERVER alone INTO public")
         is_(db.value("SELECT count(*) FROM c"), 100, "an import there")
 
