@@ -17,7 +17,7 @@ ROOM_SQL   = src/mongo/mongo.sql src/fdw/fdw.sql
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 
 # libmongoc 2.x has another name than 1.x.
-CLIENT_LIBS = $(shell pkg-config --exists libmongoc-1.0 && echo libmongoc-1.0 || echo mongoc2)
+CLIENT_LIBS = $(shell pkg-config --exists mongoc2 && echo mongoc2 || echo libmongoc-1.0)
 # -isystem: their headers do not keep to PostgreSQL's warnings.
 PG_CPPFLAGS = -Isrc -MMD -MP \
 	$(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(CLIENT_LIBS)))
