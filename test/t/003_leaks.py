@@ -128,9 +128,9 @@ with database() as db, ScriptedServer() as server:
     leaves_nothing(db, server, "half a message", run, "08006",
                    getMore=Half(then=Close()))
     leaves_nothing(db, server, "a cancel in the first batch", run, "57014",
-                   aggregate=Silence())
+                   times=500, aggregate=Silence())
     leaves_nothing(db, server, "a cancel in a later batch", run, "57014",
-                   getMore=Silence())
+                   times=500, getMore=Silence())
     leaves_nothing(db, server, "a misfit in a later batch", run, "22000",
                    aggregate=Batches(MISFITS, size=10))
     leaves_nothing(db, server, "an error of the query's own",
