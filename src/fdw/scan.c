@@ -45,7 +45,7 @@ typedef struct PnsScanState
 static List *compile_quals(List *exprs, const PnsTable *table);
 static void open_cursor(PnsScanState *state);
 static bool operand_value(void *arg, Expr *operand, Datum *value, bool *isnull);
-static bool depends_on_execution(Node *node, void *context);
+static bool depends_on_execution(Node *node, ExprContext *econtext);
 static void store_heap_tuple(TupleTableSlot *slot);
 
 /*
@@ -244,7 +244,8 @@ operand_value(void *arg, Expr *operand, Datum *value, bool *isnull)
 
 	number = castNode(Param, operand)->paramid;
 	if (!state->executing &&
-		depends_on_execution((Node *) list_nth(state->operands, number), NULL))
+		depends_on_execution((Node *) list_nth(state->operands, number),
+							 state->econtext))
 		return false;
 
 	*value = ExecEvalExpr((ExprState *) list_nth(state->operand_states, number),
@@ -254,16 +255,18 @@ operand_value(void *arg, Expr *operand, Datum *value, bool *isnull)
 
 /*
  * depends_on_execution tells whether an expression needs what other parts of
- * the plan compute.
+ * the plan compute, or parameters that EXPLAIN (GENERIC_PLAN) has no values of.
  */
 static bool
-depends_on_execution(Node *node, void *context)
+depends_on_execution(Node *node, ExprContext *econtext)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+	if (IsA(node, Param) &&
+		(((Param *) node)->paramkind == PARAM_EXEC ||
+		 econtext->ecxt_param_list_info == NULL))
 		return true;
-	return expression_tree_walker(node, depends_on_execution, context);
+	return expression_tree_walker(node, depends_on_execution, econtext);
 }
 
 /*
