@@ -61,18 +61,6 @@ pns_bson_begin(PnsBsonBuilder *builder)
 }
 
 /*
- * pns_bson_restart empties a builder, whatever state it is in, and keeps its
- * buffer.  Documents that were made with it are overwritten.
- */
-void
-pns_bson_restart(PnsBsonBuilder *builder)
-{
-	resetStringInfo(&builder->buffer);
-	builder->depth = 0;
-	open_level(builder);
-}
-
-/*
  * pns_bson_end finishes the outermost document.  All that was opened must
  * have been closed.  The bytes are the builder's buffer.
  */

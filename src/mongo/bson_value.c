@@ -52,16 +52,6 @@ pns_bson_value_date(const PnsBsonValue *value)
 	return pns_bson_read_int64(value->data);
 }
 
-/* pns_bson_value_bool returns a boolean. */
-bool
-pns_bson_value_bool(const PnsBsonValue *value)
-{
-	if (value->type != PNS_BSON_BOOL)
-		elog(ERROR, "BSON value is no boolean");	/* elog: callers look at
-													 * the type first */
-	return value->data[0] != 0;
-}
-
 /*
  * pns_bson_value_number returns a number of any kind as float8, rounded where
  * it must be.  False, and nothing set, where the value is no number.

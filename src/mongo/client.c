@@ -106,8 +106,8 @@ pns_mongo_client_create(const mongoc_uri_t *uri, PnsTransport *transport,
 
 /*
  * pns_mongo_kill_remains kills on the server what a client that has been
- * thrown away in the middle of something has left there.  transport is that
- * client's.  Each member of kills is named by a database and holds a command
+ * thrown away in the middle of something has left there.  thrown_away is that
+ * client's transport.  Each member of kills is named by a database and holds a command
  * to run in it.
  *
  * A server ends an operation by itself when the connection that asked for it

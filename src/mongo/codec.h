@@ -23,7 +23,6 @@
 
 extern const uint8 pns_bson_fixed_size[256];
 
-extern void pns_bson_restart(PnsBsonBuilder *builder);
 extern void pns_bson_corrupt(void) pg_attribute_noreturn();
 extern uint32 pns_bson_varying_size(uint8 type, const uint8 *data,
 									const uint8 *end);

@@ -132,7 +132,6 @@ extern bool pns_bson_find(PnsDocument document, const char *key, PnsBsonValue *v
 extern PnsDocument pns_bson_value_document(const PnsBsonValue *value);
 extern const char *pns_bson_value_string(const PnsBsonValue *value, uint32 *size);
 extern int64 pns_bson_value_date(const PnsBsonValue *value);
-extern bool pns_bson_value_bool(const PnsBsonValue *value);
 
 /* A number of any of BSON's kinds as float8, false where it is no number. */
 extern bool pns_bson_value_number(const PnsBsonValue *value, float8 *number);
@@ -218,8 +217,10 @@ extern List *pns_mongo_option_names(Oid catalog);
 /*
  * Check one list of DefElems at DDL time: values parse, the uri parses and is
  * not contradicted, files are readable and set by whom they may be set.
- * HV024 (fdw_invalid_attribute_value) with a hint; 42501 for
- * files.  Options of other rooms are skipped.
+ * HV024 (fdw_invalid_attribute_value) with a hint; of files 42501, 58P01 and
+ * the like; HV00D for a secret on a server, 42601 for one option under two
+ * names and for a switch that is no boolean, 0A000 as pns_mongo_get_connection.
+ * Options of other rooms are skipped.
  */
 extern void pns_mongo_check_options(List *options, Oid catalog);
 

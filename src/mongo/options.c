@@ -215,8 +215,8 @@ pns_mongo_get_options(List *server, List *mapping)
 }
 
 /*
- * pns_mongo_check_file refuses a file that the server process cannot read, and to let
- * those name files on the server who may not read them.  The right comes
+ * pns_mongo_check_file refuses a file that the server process cannot read, and
+ * refuses those who may not read the server's files to name any.  The right comes
  * first, or the error would tell them which files there are.
  */
 void
@@ -231,12 +231,14 @@ pns_mongo_check_file(const char *name, const char *path)
 	if (!is_absolute_path(path))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-				 errmsg("option \"%s\" must be an absolute path", name)));
+				 errmsg("option \"%s\" must be an absolute path", name),
+				 errhint("It names a file of the PostgreSQL server, beginning with a slash.")));
 	if (access(path, R_OK) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not read the file \"%s\" of option \"%s\": %m",
-						path, name)));
+						path, name),
+				 errhint("The file must be readable by the operating system's user that runs the PostgreSQL server.")));
 }
 
 /*
@@ -372,7 +374,8 @@ apply_option(PnsMongoOptions *options, const ConnectionOption *option,
 	if (*value == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-				 errmsg("option \"%s\" is empty", option->name)));
+				 errmsg("option \"%s\" is empty", option->name),
+				 errhint("Leave it out, or DROP it, for the default.")));
 	*(const char **) field = value;
 }
 

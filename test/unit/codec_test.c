@@ -452,8 +452,7 @@ rebuild_member(PnsBsonBuilder *builder, const PnsBsonIterator *member)
 			pns_bson_append_objectid(builder, member->key, value->data);
 			break;
 		case PNS_BSON_BOOL:
-			pns_bson_append_bool(builder, member->key,
-								 pns_bson_value_bool(value));
+			pns_bson_append_bool(builder, member->key, value->data[0] != 0);
 			break;
 		case PNS_BSON_DATE:
 			pns_bson_append_date(builder, member->key,
