@@ -41,6 +41,7 @@ class Type:
     precision: int = 0
     scale: int = 0
     length: int = 0  # of varchar(n) and char(n)
+    unit: int = 1  # milliseconds that timestamp(n) counts in
     base: "Type" = None  # a domain's
     element: "Type" = None  # an array's
     collation: str = ""
@@ -232,7 +233,7 @@ def _bytea(value, type_, canonical, probe):
 
 
 def _date(value, type_, canonical, probe):
-    if value[0] != b.DATE:
+    if value[0] != b.DATE or value[1] % type_.unit != 0:
         raise Mismatch
     moment = _EPOCH + timedelta(milliseconds=value[1])
     if type_.kind == "date":

@@ -29,6 +29,8 @@ def _types():
     types["char C"] = Type("char(6)", "char", length=6, collation=C)
     types["numeric(6,2)"] = Type("numeric(6,2)", "numeric", precision=6, scale=2)
     types["numeric(3,0)"] = Type("numeric(3,0)", "numeric", precision=3)
+    types["timestamp(0)"] = Type("timestamp(0)", "timestamp", unit=1000)
+    types["timestamptz(2)"] = Type("timestamptz(2)", "timestamptz", unit=10)
     types["label"] = Type("label", "enum")
     types["positive"] = Type("positive", "domain", base=types["int4"])
     word = Type("varchar(5)", "varchar", length=5)
@@ -54,7 +56,7 @@ SUITABLE = {
     "label": ["label", "text", "text C", "char(3)", "word"],
     "objectid": ["objectid", "objectid", "text", "text C", "varchar C", "bytea"],
     "bool": ["bool"],
-    "date": ["timestamptz", "timestamp", "date"],
+    "date": ["timestamptz", "timestamp", "date", "timestamp(0)", "timestamptz(2)"],
     "binary": ["bytea", "uuid"],
     "uuid": ["uuid", "bytea"],
     "document": ["jsonb", "json"],
