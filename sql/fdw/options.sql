@@ -7,7 +7,8 @@ RESET client_min_messages;
 CREATE SCHEMA fdw_options;
 SET search_path = fdw_options;
 
--- every object of the extension has a comment
+-- every object of the extension has a comment, and the schema; later versions
+-- of PostgreSQL count the array type too, which is its element's
 SELECT i.type, i.identity
 FROM pg_depend d
 CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) i
@@ -15,7 +16,9 @@ WHERE d.refclassid = 'pg_extension'::regclass
   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pynomaly_store')
   AND d.deptype = 'e'
   AND obj_description(d.objid, d.classid::regclass::text) IS NULL
+  AND i.identity <> 'pynomaly.objectid[]'
 ORDER BY 1, 2;
+SELECT obj_description('pynomaly'::regnamespace, 'pg_namespace') IS NOT NULL AS schema_has_one;
 
 -- unknown options, with those that the object has
 CREATE SERVER bad FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (hots 'localhost');
@@ -35,6 +38,23 @@ CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (database 'a.b');
 CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (database '');
 CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (collection 'a$b');
 CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (collection '');
+-- the longest names, and what is too long or cannot begin one
+DO $$
+BEGIN
+    EXECUTE format('CREATE FOREIGN TABLE longest (n int) SERVER s OPTIONS (database %L, collection %L)',
+                   repeat('d', 63), repeat('c', 253));
+END $$;
+DROP FOREIGN TABLE longest;
+CREATE FUNCTION refused(option text, value text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (%I %L)', option, value);
+    RETURN 'taken';
+EXCEPTION WHEN invalid_name THEN RETURN 'refused';
+END $$;
+SELECT refused('database', repeat('d', 64)), refused('collection', repeat('c', 254)),
+       refused('collection', '.c'), refused('collection', 'a.b');
+DROP FOREIGN TABLE bad;
+DROP FUNCTION refused;
 CREATE FOREIGN TABLE bad (n int OPTIONS (field 'a..b')) SERVER s;
 CREATE FOREIGN TABLE bad (n int OPTIONS (field '')) SERVER s;
 CREATE FOREIGN TABLE bad (n int OPTIONS (field 'a\b')) SERVER s;

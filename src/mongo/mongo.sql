@@ -2,6 +2,8 @@
 -- mongo: the type objectid
 -- ---------------------------------------------------------------------
 
+COMMENT ON SCHEMA pynomaly IS
+'objects of the extension pynomaly_store';
 GRANT USAGE ON SCHEMA pynomaly TO PUBLIC;
 
 -- The functions of the type are for everybody (PUBLIC keeps its EXECUTE), and
