@@ -73,7 +73,7 @@ with database() as db, ScriptedServer() as server:
                "57014", f"the server's own time-out in the {where}", before)
         broken(server, db, [Error(13, "Unauthorized", "not authorized on d")],
                "42501", f"a missing right in the {where}", before,
-               detail="not authorized on d")
+               detail="not authorized on d", hint="username")
         broken(server, db, [Error(112, "WriteConflict", "please retry",
                                   labels=["TransientTransactionError"])],
                "40001", f"a transient error in the {where}", before,
@@ -81,11 +81,15 @@ with database() as db, ScriptedServer() as server:
         broken(server, db, [Error(251, "NoSuchTransaction", "gone",
                                   labels=["TransientTransactionError"])],
                "40001", f"the label alone in the {where}", before)
+        opened = server.opened
         broken(server, db, [Error(11600, "InterruptedAtShutdown", "going down")],
                "57P01", f"a shutdown in the {where}", before)
+        ok(server.opened > opened, "over a new connection")
+        opened = server.opened
         broken(server, db, [Error(11602, "InterruptedDueToReplStateChange",
                                   "stepped down")],
                "57P03", f"a failover in the {where}", before)
+        ok(server.opened > opened, "over a new connection")
         broken(server, db, [Close()], "08006",
                f"a closed connection in the {where}", before)
         broken(server, db, [Reset()], "08006",
@@ -96,6 +100,9 @@ with database() as db, ScriptedServer() as server:
                "08P01", f"what is no reply at all in the {where}", before)
         broken(server, db, [Reply({"cursor": {"id": bson.Int64(0)}})],
                "08P01", f"a reply without a batch in the {where}", before)
+        broken(server, db, [Reply({"cursor": {"firstBatch": [], "nextBatch": [],
+                                              "ns": "d.c"}})],
+               "08P01", f"a reply without a cursor's id in the {where}", before)
         broken(server, db, [Reply({"nothing": "here"})],
                "08P01", f"a reply without a cursor in the {where}", before)
 

@@ -158,9 +158,11 @@ def lost_connections(db):
         time.sleep(5.2)
         server.on("ping", Silence(), CONTINUE)
         began = time.monotonic()
+        opened = server.opened
         is_(db.rows(QUERY), WHOLE, "a connection that died at rest is replaced")
         took = time.monotonic() - began
         ok(took < 2, "within its time-out", f"{took:.1f} s")
+        ok(server.opened > opened, "by a new one")
         db.execute("DROP SERVER restarted CASCADE")
 
 
@@ -209,7 +211,8 @@ def users(db):
             is_(db.value("SELECT sum(n) FROM v"), whole,
                 "and so do others who have no mapping at all")
             throws(lambda: db.value("SELECT sum(n) FROM t"), "42501",
-                   "our own mapping has no user", detail="authentication")
+                   "our own mapping has no user", detail="authentication",
+                   hint="username")
 
             # a view with its own checks
             db.execute(f"SET ROLE {alice}; CREATE VIEW checked WITH "
@@ -258,6 +261,11 @@ def passwords(db):
             text = error_of(lambda: db.value("SELECT count(*) FROM t"))
             like(text, "^28P01", f"{name}, {secret[:20]}: a wrong one is refused")
             ok(len(secret) < 3 or secret not in text, "and not shown", text)
+        for uri in ("mongodb://user0:x@127.0.0.1:1/", "mongodb://user0:x@localhost/",
+                    server.uri.replace("//", "//user0:x@").rstrip("/") + ",127.0.0.1:1/"):
+            mapping(uri=uri)
+            throws(lambda: db.value("SELECT count(*) FROM t"), "HV024",
+                   f"{uri} does not lead away from the server's hosts", hint="one place")
         mapping(username="user0", password=SECRETS[0],
                 authentication_mechanism="SCRAM-SHA-256")
         is_(db.value("SELECT count(*) FROM t"), 0, "a mechanism by name")
@@ -496,9 +504,9 @@ def files(db):
         db.execute("RESET ROLE; GRANT pg_read_server_files TO "
                    f"{role}; SET ROLE {role}")
         throws(lambda: db.execute(create.format("/no/such/file")), "58P01",
-               "a file that is not there")
+               "a file that is not there", hint="readable")
         throws(lambda: db.execute(create.format("relative")), "HV024",
-               "a path that is not absolute")
+               "a path that is not absolute", hint="slash")
         throws(lambda: db.execute(create.format(
             os.path.join(FOLDER, "postgres", "data", "pg_hba.conf", "x"))),
                "42809", "a path through a file")

@@ -64,6 +64,20 @@ with database() as db, ScriptedServer() as server:
     is_(len(server.commands("aggregate")), before,
         "a condition that nothing meets is not sent")
 
+    # estimates are the server's, and kept for a while
+    server.on("listCollections", Batches([{"name": "c", "type": "collection"}]))
+    server.on("collStats", Reply({"count": 12345, "size": 999999}))
+    db.execute("ALTER FOREIGN TABLE t OPTIONS (ADD use_remote_estimate 'true')")
+    for _ in range(3):
+        like(db.explain("SELECT n FROM t", "COSTS ON"), "rows=12345 ",
+             "the server's count is the estimate")
+    is_(len(server.commands("collStats")), 1, "the server is asked once")
+    server.on("listCollections", Batches([{"name": "v", "type": "view"}]))
+    server.on("aggregate", Batches([{"_id": None, "count": 77}]))
+    db.execute("ALTER FOREIGN TABLE t OPTIONS (SET collection 'v')")
+    like(db.explain("SELECT n FROM t", "COSTS ON"), "rows=77 ",
+         "the documents of a view are counted")
+
     # a document that was sent as BSON comes back as EXPLAIN's JSON says
     ok(isinstance(bson.encode(explained(db, "SELECT n FROM t")), bytes),
        "the command is valid Extended JSON")
