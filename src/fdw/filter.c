@@ -45,6 +45,8 @@ static PnsFilter make_null(const PnsTableColumn *column);
 static PnsFilter make_not_null(const PnsTableColumn *column);
 static PnsFilter make_bool(const PnsQual *qual);
 static PnsFilter make_placeholder(const PnsQual *qual);
+static void add_alternatives(List **filters, PnsFilter filter);
+static PnsFilter *copy_filter(PnsFilter filter);
 static PnsFilter join_filters(const char *operator, List *filters);
 static PnsFilter with_guard(const PnsQual *qual, PnsFilter filter);
 static PnsFilter finish(PnsBsonBuilder *builder);
@@ -143,13 +145,13 @@ make_and(List *quals, FilterContext *context)
 
 	foreach(lc, quals)
 	{
-		PnsFilter  *filter = palloc(sizeof(PnsFilter));
+		PnsFilter	filter =
+			make_filter(with_bound((PnsQual *) lfirst(lc), quals, context), context);
 
-		*filter = make_filter(with_bound((PnsQual *) lfirst(lc), quals, context), context);
-		if (filter->kind == PNS_FILTER_NONE)
-			return *filter;
-		if (filter->kind == PNS_FILTER_SOME)
-			filters = lappend(filters, filter);
+		if (filter.kind == PNS_FILTER_NONE)
+			return filter;
+		if (filter.kind == PNS_FILTER_SOME)
+			filters = lappend(filters, copy_filter(filter));
 	}
 
 	return filters != NIL ? join_filters("$and", filters) : pns_filter_all();
@@ -194,24 +196,20 @@ with_bound(const PnsQual *qual, List *quals, FilterContext *context)
 static PnsFilter
 make_or(List *quals, FilterContext *context)
 {
-	PnsFilter	result = pns_filter_none();
 	List	   *filters = NIL;
 	ListCell   *lc;
 
 	foreach(lc, quals)
 	{
-		PnsFilter  *filter = palloc(sizeof(PnsFilter));
+		PnsFilter	filter = make_filter((PnsQual *) lfirst(lc), context);
 
-		*filter = make_filter((PnsQual *) lfirst(lc), context);
-		if (filter->kind == PNS_FILTER_ALL)
-			return *filter;
-		if (filter->kind == PNS_FILTER_SOME)
-			filters = lappend(filters, filter);
+		if (filter.kind == PNS_FILTER_ALL)
+			return filter;
+		if (filter.kind == PNS_FILTER_SOME)
+			add_alternatives(&filters, filter);
 	}
 
-	if (filters != NIL)
-		result = join_filters("$or", filters);
-	return result;
+	return filters != NIL ? join_filters("$or", filters) : pns_filter_none();
 }
 
 /*
@@ -299,36 +297,28 @@ make_equal(const PnsQual *qual, const Datum *values, int nvalues)
 	const char *path = qual->column->native;
 	List	   *points = NIL;
 	List	   *filters = NIL;
-	PnsFilter  *filter;
 
 	if (nvalues == 0)
 		return pns_filter_none();
 
 	for (int i = 0; i < nvalues; i++)
 	{
+		PnsFilter	filter;
+
 		if (rules->points != NULL && rules->points(qual, values[i], &points))
 			continue;
-		filter = palloc(sizeof(PnsFilter));
-		*filter = rules->range(qual, PNS_EQ, values[i]);
-		if (filter->kind == PNS_FILTER_ALL)
-			return *filter;
-		if (filter->kind == PNS_FILTER_SOME)
-			filters = lappend(filters, filter);
+		filter = rules->range(qual, PNS_EQ, values[i]);
+		if (filter.kind == PNS_FILTER_SOME)
+			add_alternatives(&filters, filter);
 	}
 
 	if (points != NIL)
-	{
-		filter = palloc(sizeof(PnsFilter));
-		*filter = pns_filter_points(path, points);
-		filters = lcons(filter, filters);
-	}
+		add_alternatives(&filters, pns_filter_points(path, points));
 	if (rules->other_type != NULL)
 	{
 		const char *const types[] = {rules->other_type, NULL};
 
-		filter = palloc(sizeof(PnsFilter));
-		*filter = pns_filter_type(path, types);
-		filters = lappend(filters, filter);
+		add_alternatives(&filters, pns_filter_type(path, types));
 	}
 
 	if (filters == NIL)
@@ -554,16 +544,60 @@ pns_filter_none(void)
 }
 
 /*
- * pns_filter_or joins two filters.
+ * pns_filter_or joins two filters.  Alternatives stand side by side, for not
+ * every server finds indexes for those in an $or of another one.
  */
 PnsFilter
 pns_filter_or(PnsFilter left, PnsFilter right)
 {
+	List	   *filters = NIL;
+
 	if (left.kind == PNS_FILTER_ALL || right.kind == PNS_FILTER_NONE)
 		return left;
 	if (right.kind == PNS_FILTER_ALL || left.kind == PNS_FILTER_NONE)
 		return right;
-	return join_filters("$or", list_make2(&left, &right));
+	add_alternatives(&filters, left);
+	add_alternatives(&filters, right);
+	return join_filters("$or", filters);
+}
+
+/*
+ * add_alternatives appends a filter of the kind SOME to a list; or, if all that
+ * it does is to join others by $or, those.
+ */
+static void
+add_alternatives(List **filters, PnsFilter filter)
+{
+	PnsBsonIterator members;
+	PnsBsonIterator alternatives;
+
+	pns_bson_iterate(&members, filter.document);
+	if (pns_bson_next(&members) && strcmp(members.key, "$or") == 0)
+	{
+		pns_bson_iterate(&alternatives, pns_bson_value_document(&members.value));
+		if (!pns_bson_next(&members))
+		{
+			while (pns_bson_next(&alternatives))
+			{
+				filter.document = pns_bson_value_document(&alternatives.value);
+				*filters = lappend(*filters, copy_filter(filter));
+			}
+			return;
+		}
+	}
+	*filters = lappend(*filters, copy_filter(filter));
+}
+
+/*
+ * copy_filter copies a filter's struct, for a list.
+ */
+static PnsFilter *
+copy_filter(PnsFilter filter)
+{
+	PnsFilter  *copy = palloc(sizeof(PnsFilter));
+
+	*copy = filter;
+	return copy;
 }
 
 /*
