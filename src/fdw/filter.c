@@ -146,7 +146,7 @@ make_and(List *quals, FilterContext *context)
 	foreach(lc, quals)
 	{
 		PnsFilter	filter =
-			make_filter(with_bound((PnsQual *) lfirst(lc), quals, context), context);
+		make_filter(with_bound((PnsQual *) lfirst(lc), quals, context), context);
 
 		if (filter.kind == PNS_FILTER_NONE)
 			return filter;
