@@ -2,6 +2,7 @@
 import struct
 
 import bson
+import psycopg
 
 from servers.harness import *
 
@@ -35,6 +36,15 @@ def bad_documents():
     yield "a negative length", bson.encode({"_id": 1, "n": "abc"}).replace(
         struct.pack("<i", 4) + b"abc", struct.pack("<i", -1) + b"abc")
     yield "no end", good[:-1] + b"\x01"
+
+
+def context_of(run):
+    """Return the context of the error that run() raises."""
+    try:
+        run()
+    except psycopg.Error as error:
+        return error.diag.context
+    return "no error"
 
 
 class Patched(Batches):
@@ -125,6 +135,12 @@ with database() as db, ScriptedServer() as server:
     throws(lambda: db.rows("SELECT n FROM t WHERE n = 17"), "22012",
            "the command stands in the context", detail=r"can't \$divide by zero",
            context=r'"aggregate":"c".*17')
+
+    server.on("aggregate", Error(8000, "Odd"))
+    like(context_of(lambda: db.rows("SELECT n FROM t WHERE n = ANY "
+                                    "(ARRAY(SELECT generate_series(1, 5000)))")),
+         r'^MongoDB command: \{"aggregate".{900,1100}\.\.\., database "d"$',
+         "a long command is cut")
 
     # text that is not UTF-8 must not break our own message
     class Garbled(Reply):

@@ -53,6 +53,16 @@ with database() as db, ScriptedServer() as server:
         db.rows(query)
         is_(plain(sent(server)), plain(explained(db, query)), condition)
 
+    # of a path and one below it only the upper one may be asked for
+    db.foreign_table("paths", "scripted", "_id int, low int OPTIONS (field 'a.b'), "
+                     "high jsonb OPTIONS (field 'a'), ab int, lowest int OPTIONS "
+                     "(field 'a.b.c'), part int OPTIONS (field '_id.x')")
+    for columns, paths in (("low, high", ["a"]), ("high, lowest", ["a"]),
+                           ("low, lowest, ab", ["a.b", "ab"]),
+                           ("low, high, ab, lowest, part", ["a", "ab"])):
+        project = explained(db, f"SELECT {columns} FROM paths")["pipeline"][0]["$project"]
+        is_(sorted(project), ["_id", *paths], f"the fields of {columns}")
+
     # EXPLAIN alone sends nothing
     before = len(server.commands("aggregate"))
     db.explain("SELECT * FROM t WHERE n = 5")
