@@ -135,6 +135,16 @@ parse_uri(const char *text, PnsHandle *owner)
 	owner->object = mongoc_uri_new_with_error(string, &error);
 	if (owner->object == NULL)
 		throw_unparsable(string, error.message);
+	/* the driver takes anything for the name of a host */
+	for (const mongoc_host_list_t *host = mongoc_uri_get_hosts(owner->object);
+		 host != NULL; host = host->next)
+	{
+		if (strpbrk(host->host, " \t\r\n") != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+					 errmsg("the option \"uri\" is not a valid MongoDB URI"),
+					 errdetail("The name of a host has a blank in it.")));
+	}
 	return owner->object;
 }
 

@@ -303,7 +303,7 @@ def bad_uris(db):
 
     for uri in ("localhost", "http://localhost/", "mongodb://", "mongodb://h:0/",
                 "mongodb://h:99999/", "mongodb://h/?replicaSet=",
-                "mongodb://h,/", "mongodb+srv://a.example.org:27017/",
+                "mongodb://h,/", "mongodb://a b/", "mongodb+srv://a.example.org:27017/",
                 "mongodb://h/?authMechanism=NONE",
                 "mongodb://us%er@h/"):
         text = error_of(lambda: create(uri))
