@@ -1,6 +1,7 @@
 """Connections: kept and dropped when they should be, as the right user, secretly."""
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -434,6 +435,14 @@ def tls_options(db, server, wrong_ca, required):
           **{"pem_file": path for path in pem.values()})
     works("a name of the certificate", host="localhost", tls="true",
           tls_ca_file=ca, **pem)
+    folder, lists = authority_folder(server)
+    for option in ("tls_ca_directory", "ca_dir"):
+        works(option, **{option: folder}, tls="true", **pem)
+    works("a list of revoked certificates without this one", tls="true",
+          tls_ca_file=ca, tls_crl_file=lists["none"], **pem)
+    for option in ("tls_crl_file", "crl_file"):
+        fails(f"{option} with this one", tls="true", tls_ca_file=ca,
+              **{option: lists["server"]}, **pem)
     works("a wrong authority that is not looked at", tls="true",
           tls_ca_file=wrong_ca, tls_allow_invalid_certificates="true", **pem)
     fails("a wrong authority", tls="true", tls_ca_file=wrong_ca, **pem)
@@ -457,6 +466,35 @@ def tls_options(db, server, wrong_ca, required):
                          "tls_certificate_key_password": word},
                 tls="true", tls_ca_file=ca)
         ok("key/w@rd" not in server_log(), "which stands in no log")
+
+
+def authority_folder(server):
+    """Make a folder with the authority's certificate, and its revocation lists.
+
+    Return the folder, and the lists' files: without and with the server's.
+    """
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True,
+                       capture_output=True)
+
+    folder = server.file("authority")
+    os.mkdir(folder)
+    shutil.copy(server.file("ca.crt"), folder)
+    openssl("rehash", folder)
+    for name, content in (("index", ""), ("number", "01\n"), (
+            "config", "[ca]\ndefault_ca = here\n[here]\ndatabase = index\n"
+            "crlnumber = number\ndefault_md = sha256\ndefault_crl_days = 30\n")):
+        with open(os.path.join(folder, name), "w", encoding="ascii") as file:
+            file.write(content)
+    lists = {name: os.path.join(folder, f"{name}.crl") for name in ("none", "server")}
+    authority = ["-config", "config", "-keyfile", server.file("ca.key"),
+                 "-cert", server.file("ca.crt")]
+    openssl("ca", *authority, "-gencrl", "-out", lists["none"])
+    openssl("ca", *authority, "-revoke", server.file("server.crt"))
+    openssl("ca", *authority, "-gencrl", "-out", lists["server"])
+    for name in [folder, *lists.values()]:
+        os.chmod(name, 0o755)
+    return folder, lists
 
 
 @contextlib.contextmanager
