@@ -17,6 +17,7 @@
 #include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "fdw/private.h"
 
@@ -45,6 +46,7 @@ typedef struct PnsScanState
 static List *compile_quals(List *exprs, const PnsTable *table);
 static void open_cursor(PnsScanState *state);
 static bool operand_value(void *arg, Expr *operand, Datum *value, bool *isnull);
+static bool is_unknown(Node *operand, const PnsScanState *state);
 static bool depends_on_execution(Node *node, ExprContext *econtext);
 static void store_heap_tuple(TupleTableSlot *slot);
 
@@ -244,13 +246,23 @@ operand_value(void *arg, Expr *operand, Datum *value, bool *isnull)
 
 	number = castNode(Param, operand)->paramid;
 	if (!state->executing &&
-		depends_on_execution((Node *) list_nth(state->operands, number),
-							 state->econtext))
+		is_unknown((Node *) list_nth(state->operands, number), state))
 		return false;
 
 	*value = ExecEvalExpr((ExprState *) list_nth(state->operand_states, number),
 						  state->econtext, isnull);
 	return true;
+}
+
+/*
+ * is_unknown tells whether an operand cannot be evaluated for EXPLAIN.  When
+ * auto_explain asks, the query's snapshot is gone, which a function may need.
+ */
+static bool
+is_unknown(Node *operand, const PnsScanState *state)
+{
+	return depends_on_execution(operand, state->econtext) ||
+		(!ActiveSnapshotSet() && !IsA(operand, Param));
 }
 
 /*

@@ -74,6 +74,20 @@ with database() as db, ScriptedServer() as server:
     is_(len(server.commands("aggregate")), before,
         "a condition that nothing meets is not sent")
 
+    # auto_explain asks when the snapshot is gone that a function needs
+    db.execute("""
+        CREATE FUNCTION three() RETURNS int STABLE LANGUAGE sql AS
+            'SELECT 3 + 0 * count(*)::int FROM pg_class';
+        LOAD 'auto_explain';
+        SET auto_explain.log_min_duration = 0;
+        SET auto_explain.log_verbose = on""")
+    is_(db.rows("SELECT n FROM t WHERE n = three()"), [],
+        "auto_explain does not call a function that has no snapshot")
+    db.execute("SET auto_explain.log_min_duration = -1")
+    is_(explained(db, "SELECT n FROM t WHERE n = three()")["pipeline"][0],
+        {"$match": {"n": {"$eq": 3, "$not": {"$type": "array"}}}},
+        "EXPLAIN does")
+
     # estimates are the server's, and kept for a while
     server.on("listCollections", Batches([{"name": "c", "type": "collection"}]))
     server.on("collStats", Reply({"count": 12345, "size": 999999}))
