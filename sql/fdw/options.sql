@@ -100,6 +100,9 @@ CREATE FOREIGN TABLE all_columns (
     enable_join_pushdown 'true', enable_aggregate_pushdown 'true',
     enable_order_by_pushdown 'true', fetch_size '0');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT n, dotted FROM all_columns WHERE n = 1;
+-- a port is no part of the host
+CREATE SERVER bad FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (host 'localhost:27017');
+CREATE SERVER ipv6 FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (host '::1');
 -- an option and its other name
 CREATE SERVER bad FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (host 'a', address 'b');
 
@@ -119,5 +122,5 @@ SELECT n FROM fdw_options.all_columns;
 RESET ROLE;
 
 DROP SCHEMA fdw_options CASCADE;
-DROP SERVER s, all_options, as_mongo_fdw CASCADE;
+DROP SERVER s, all_options, as_mongo_fdw, ipv6 CASCADE;
 DROP ROLE fdw_options_user;

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include <arpa/inet.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -418,12 +419,13 @@ check_listed(const char *name, const char *value, const char *const *allowed)
 
 /*
  * check_host refuses what is neither a name nor an address nor the path of a
- * socket, so that nothing of a uri can be smuggled in.
+ * socket, so that nothing of a uri can be smuggled in, and no port.
  */
 static void
 check_host(const char *name, const char *value)
 {
 	size_t		size = strlen(value);
+	struct in6_addr address;
 	bool		good;
 
 	if (*value == '/')
@@ -431,10 +433,11 @@ check_host(const char *name, const char *value)
 			strcmp(value + size - strlen(".sock"), ".sock") == 0;
 	else
 		good = size > 0 && size <= BSON_HOST_NAME_MAX &&
-			strpbrk(value, "/@?#%, \t\r\n[]") == NULL;
+			strpbrk(value, "/@?#%, \t\r\n[]") == NULL &&
+			(strchr(value, ':') == NULL || inet_pton(AF_INET6, value, &address) == 1);
 	if (!good)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
-				 errhint("The value must be a host name, an address, or the path of a socket that ends in \".sock\"; for several hosts use the option \"uri\".")));
+				 errhint("The value must be a host name, an address, or the path of a socket that ends in \".sock\"; the port is the option \"port\", and for several hosts use the option \"uri\".")));
 }
