@@ -123,6 +123,11 @@ SELECT _id, l FROM kinds WHERE _id = 1;
 CREATE FOREIGN TABLE missing (_id int) SERVER mongo;
 SELECT * FROM missing;
 
+-- the _id of a view may be an array, which equals none of its elements
+CREATE FOREIGN TABLE grouped (_id int) SERVER mongo OPTIONS (on_mismatch 'null');
+SELECT * FROM grouped ORDER BY _id;
+SELECT * FROM grouped WHERE _id = 500;
+
 -- what PostgreSQL does with the rows: joins, rescans, cursors, locks
 SELECT g, (SELECT count(*) FROM numbers WHERE numbers._id < g) FROM generate_series(1, 3) g;
 SELECT g, _id FROM generate_series(1, 3) g, LATERAL (SELECT _id FROM numbers WHERE _id > g ORDER BY _id LIMIT 1) n ORDER BY g;

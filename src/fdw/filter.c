@@ -430,7 +430,7 @@ make_placeholder(const PnsQual *qual)
 /*
  * with_guard adds, to an exact condition, what keeps MongoDB from selecting
  * more: that the path meets no array, and that a string is no symbol, a type
- * that compares as a string there.  _id is never an array.
+ * that compares as a string there.
  *
  * A superset that has become too large for a command is not sent.  An exact
  * condition of that size demands a value that no document has room for.
@@ -450,8 +450,6 @@ with_guard(const PnsQual *qual, PnsFilter filter)
 		return filter.document.size <= LARGEST_SUPERSET ? filter : pns_filter_all();
 	if (filter.document.size > LARGEST_DOCUMENT)
 		return pns_filter_none();
-	if (strcmp(path, "_id") == 0)
-		return filter;
 
 	pns_bson_begin(&builder);
 	if (pns_bson_find(filter.document, path, &operators))

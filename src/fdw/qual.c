@@ -209,7 +209,7 @@ compile_column(Var *var, bool truth, CompileContext *context)
 
 	qual = make_qual(PNS_QUAL_BOOL, column);
 	qual->truth = truth;
-	qual->exact = column->codec.type == column->base_type;
+	qual->exact = comparison_is_exact(column, PNS_EQ);
 	return qual;
 }
 
@@ -530,11 +530,16 @@ operator_ships(const PnsTableColumn *column, PnsCompareOp op, Oid operand_type,
  * which filter.c excludes.  Ranges let values in that do not fit (3.7 lies
  * between 3 and 4), floats are rounded when they are read, and a domain's
  * constraints are known here only.
+ *
+ * Nor is anything about _id: that it meets no array, which only a view's can
+ * be, is not asked for, as the shortest form is served best (with_guard in
+ * filter.c).
  */
 static bool
 comparison_is_exact(const PnsTableColumn *column, PnsCompareOp op)
 {
-	if (column->codec.type != column->base_type)
+	if (column->codec.type != column->base_type ||
+		strcmp(column->native, "_id") == 0)
 		return false;
 
 	switch (pns_fdw_value_class(column))
@@ -543,8 +548,6 @@ comparison_is_exact(const PnsTableColumn *column, PnsCompareOp op)
 			return true;
 		case PNS_CLASS_TEXT:
 		case PNS_CLASS_ENUM:
-			/* a symbol equals a string there: see with_guard in filter.c */
-			return op == PNS_EQ && strcmp(column->native, "_id") != 0;
 		case PNS_CLASS_INT:
 		case PNS_CLASS_BOOL:
 		case PNS_CLASS_TIMESTAMP:
