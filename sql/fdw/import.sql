@@ -15,6 +15,7 @@ IMPORT FOREIGN SCHEMA pns_regress LIMIT TO (shapes, validated) FROM SERVER mongo
 \d shapes
 \d validated
 SELECT _id, n, mixed, "address.city", "address.zip.code", tags, price, ctid_1, objs FROM shapes ORDER BY _id;
+SELECT __doc FROM shapes WHERE __doc IS NOT NULL;
 SELECT * FROM validated;
 DROP FOREIGN TABLE shapes, validated;
 

@@ -340,7 +340,9 @@ table_definition(ImportState *state, const char *collection, List *columns)
 
 		appendStringInfo(&sql, "%s\n  %s %s", foreach_current_index(lc) > 0 ? "," : "",
 						 quote_identifier(column->name), column->type);
-		if (strcmp(column->name, column->path) != 0)
+		/* without a field, __doc would be the whole document */
+		if (strcmp(column->name, column->path) != 0 ||
+			strcmp(column->name, "__doc") == 0)
 			appendStringInfo(&sql, " OPTIONS (field %s)", quote_literal_cstr(column->path));
 		/* MongoDB orders strings by their bytes */
 		if (strncmp(column->type, TEXT_TYPE, strlen(TEXT_TYPE)) == 0)
