@@ -103,6 +103,8 @@ EXPLAIN (VERBOSE, COSTS OFF) SELECT n, dotted FROM all_columns WHERE n = 1;
 -- a port is no part of the host
 CREATE SERVER bad FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (host 'localhost:27017');
 CREATE SERVER ipv6 FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (host '::1');
+-- what the driver does not know in a uri
+CREATE SERVER bad FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (uri 'mongodb://h/?replicaSe=rs0');
 -- an option and its other name
 CREATE SERVER bad FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (host 'a', address 'b');
 

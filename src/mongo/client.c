@@ -86,6 +86,13 @@ pns_mongo_last_note(void)
 	return last_note;
 }
 
+/* pns_mongo_forget_note sees to it that the next note is of what comes now. */
+void
+pns_mongo_forget_note(void)
+{
+	last_note[0] = '\0';
+}
+
 /*
  * pns_mongo_client_create makes a client whose streams are ours, NULL and
  * error where it cannot.  Of the network it uses only the name service, and

@@ -149,6 +149,7 @@ extern mongoc_stream_t *pns_mongo_check_stream(mongoc_stream_t *inner,
 extern void pns_mongo_start_driver(void);
 extern bool pns_mongo_allocator_replaced(void);
 extern const char *pns_mongo_last_note(void);
+extern void pns_mongo_forget_note(void);
 extern mongoc_client_t *pns_mongo_client_create(const mongoc_uri_t *uri,
 												PnsTransport *transport,
 												bson_error_t *error);

@@ -78,15 +78,22 @@ pns_mongo_build_uri(const PnsMongoOptions *options)
 
 /*
  * pns_mongo_check_uri checks the option "uri" of one object at DDL time, also
- * against the object's other options.
+ * against the object's other options.  What the driver leaves out because it
+ * does not know it, it only notes.
  */
 void
 pns_mongo_check_uri(const PnsMongoOptions *options, Oid catalog)
 {
 	PnsHandle  *owner = create_owner();
-	mongoc_uri_t *uri = parse_uri(options->uri, owner);
-	const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
 	const char *const files[] = {MONGOC_URI_TLSCAFILE, MONGOC_URI_TLSCERTIFICATEKEYFILE};
+	mongoc_uri_t *uri;
+	const char *mechanism;
+
+	pns_mongo_forget_note();
+	uri = parse_uri(options->uri, owner);
+	mechanism = mongoc_uri_get_auth_mechanism(uri);
+	if (strncmp(pns_mongo_last_note(), "Unsupported ", strlen("Unsupported ")) == 0)
+		throw_unparsable(utf8(options->uri), pns_mongo_last_note());
 
 	if (catalog == ForeignServerRelationId && uri_has_secret(uri))
 		ereport(ERROR,
