@@ -32,7 +32,9 @@ struct PnsCursor
 
 	/* of the last reply */
 	bool		started;		/* there was one */
-	uint8	   *reply;			/* its bytes, in the driver's memory */
+	PnsHandle  *reply;			/* of its bytes, in the driver's memory: a
+								 * document may still be read after the client
+								 * was thrown away, by what was called for it */
 	PnsBsonIterator batch;		/* its documents */
 	int64		id;				/* 0: this batch is the last */
 	const char *collection;		/* to name to getMore, in UTF-8 */
@@ -50,6 +52,7 @@ static bool run_command(PnsConnection *connection, const char *database,
 						bson_error_t *error);
 static void throw_no_cursor(void) pg_attribute_noreturn();
 static void destroy_cursor(void *object);
+static void destroy_reply(void *bytes);
 static void make_kill_command(const PnsCursor *cursor, bson_t *command);
 static PnsDocument copy_document(const uint8 *data, uint32 size);
 static char *utf8(const char *text);
@@ -122,6 +125,7 @@ void
 pns_mongo_cursor_close(PnsCursor *cursor)
 {
 	pns_base_handle_release(cursor->handle);
+	pns_base_handle_release(cursor->reply);
 }
 
 /*
@@ -197,6 +201,7 @@ create_cursor(PnsConnection *connection, const char *database,
 	PnsCursor  *cursor = palloc0(sizeof(PnsCursor));
 
 	pns_mongo_require_client(connection);
+	cursor->reply = pns_base_handle_create(CurrentMemoryContext, destroy_reply);
 	cursor->handle = pns_base_handle_create(CurrentMemoryContext, destroy_cursor);
 	cursor->connection = connection;
 	cursor->context = CurrentMemoryContext;
@@ -233,9 +238,9 @@ fetch_batch(PnsCursor *cursor)
 		pns_mongo_throw(connection, &error, answer, cursor->database, cursor->command);
 	}
 
-	bson_free(cursor->reply);
-	cursor->reply = bson_destroy_with_steal(&reply, true, &batch.size);
-	batch.data = cursor->reply;
+	pns_base_handle_release(cursor->reply);
+	cursor->reply->object = bson_destroy_with_steal(&reply, true, &batch.size);
+	batch.data = cursor->reply->object;
 	read_batch(cursor, batch);
 	cursor->started = true;
 	pns_mongo_after_call(connection);
@@ -393,10 +398,16 @@ destroy_cursor(void *object)
 		bson_destroy(&command);
 		bson_destroy(&opts);
 	}
-	bson_free(cursor->reply);
-	cursor->reply = NULL;
 	cursor->started = false;	/* nothing to give from now on */
 	cursor->id = 0;
+}
+
+/* destroy_reply frees the bytes of a reply, where that can be done. */
+static void
+destroy_reply(void *bytes)
+{
+	if (!pns_mongo_allocator_replaced())
+		bson_free(bytes);
 }
 
 /* make_kill_command says how to close a cursor on the server. */

@@ -202,4 +202,26 @@ with database() as db, secantus(fail_points=True) as server:
            "a killed cursor is an error", detail="CursorNotFound")
     db.execute("ROLLBACK")
     is_(db.rows(QUERY), WHOLE, "and the session goes on")
+
+# a function that is called for a value loses the connection, and hides it
+with database() as db, ScriptedServer() as server:
+    large = [{"_id": number, "n": number, "s": "x" * 10000} for number in range(60)]
+    server.on("aggregate", lambda command: Close() if command["aggregate"] == "lost"
+              else Batches(large, size=60))
+    db.mongo_server("scripted", server.uri)
+    db.execute("""
+        CREATE FOREIGN TABLE lost (n int) SERVER scripted OPTIONS (database 'd');
+        CREATE FUNCTION loses(v int) RETURNS boolean LANGUAGE plpgsql AS $$
+        BEGIN
+            IF v = 50 THEN PERFORM n FROM lost; END IF;
+            RETURN true;
+        EXCEPTION WHEN connection_failure THEN RETURN true;
+        END $$;
+        CREATE DOMAIN checked AS int CHECK (loses(VALUE));
+        CREATE FOREIGN TABLE outside (n checked, s text) SERVER scripted
+            OPTIONS (database 'd')""")
+    is_(db.rows("SELECT n, length(s) FROM outside OFFSET 50 LIMIT 1"), [(50, 10000)],
+        "the document in hand is still there when the client is gone")
+    throws(lambda: db.rows("SELECT n, length(s) FROM outside"), "08003",
+           "and those after it are an error")
 done()
