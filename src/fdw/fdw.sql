@@ -4,7 +4,7 @@
 
 CREATE FUNCTION pynomaly.mongo_handler()
 RETURNS pg_catalog.fdw_handler
-LANGUAGE c STRICT
+LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'pns_fdw_handler';
 COMMENT ON FUNCTION pynomaly.mongo_handler() IS
@@ -13,7 +13,7 @@ REVOKE ALL ON FUNCTION pynomaly.mongo_handler() FROM PUBLIC;
 
 CREATE FUNCTION pynomaly.mongo_validator(options pg_catalog.text[], catalog pg_catalog.oid)
 RETURNS pg_catalog.void
-LANGUAGE c STRICT
+LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'pns_fdw_validator';
 COMMENT ON FUNCTION pynomaly.mongo_validator(pg_catalog.text[], pg_catalog.oid) IS

@@ -12,7 +12,9 @@
 
 #include "common/hashfn.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "fdw/private.h"
@@ -42,6 +44,7 @@ static bool is_view(PnsConnection *connection, const PnsTable *table);
 static float8 count_documents(PnsConnection *connection, const PnsTable *table);
 static StatsKey make_key(const PnsTable *table, Oid userid);
 static void create_cache(void);
+static void forget_all(Datum arg, int cacheid, uint32 hashvalue);
 
 /*
  * pns_fdw_collection_stats returns the number and size of a collection's
@@ -187,4 +190,20 @@ create_cache(void)
 	control.entrysize = sizeof(StatsEntry);
 	stats_cache = hash_create("pynomaly_store collection statistics", 32, &control,
 							  HASH_ELEM | HASH_BLOBS);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, forget_all, (Datum) 0);
+}
+
+/*
+ * forget_all empties the cache when the definition of a server has changed,
+ * whichever it is: asking again costs little.
+ */
+static void
+forget_all(Datum arg, int cacheid, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS status;
+	StatsEntry *entry;
+
+	hash_seq_init(&status, stats_cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		(void) hash_search(stats_cache, &entry->key, HASH_REMOVE, NULL);
 }

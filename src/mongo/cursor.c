@@ -55,7 +55,6 @@ static void destroy_cursor(void *object);
 static void destroy_reply(void *bytes);
 static void make_kill_command(const PnsCursor *cursor, bson_t *command);
 static PnsDocument copy_document(const uint8 *data, uint32 size);
-static char *utf8(const char *text);
 
 /*
  * pns_mongo_aggregate makes a cursor over the result of a pipeline.  Nothing
@@ -136,7 +135,7 @@ PnsDocument
 pns_mongo_command(PnsConnection *connection, const char *database,
 				  PnsDocument command)
 {
-	const char *name = utf8(database);
+	const char *name = pns_text_from_server(database);
 	bson_t		reply;
 	bson_error_t error = {0};
 	PnsDocument result;
@@ -205,7 +204,7 @@ create_cursor(PnsConnection *connection, const char *database,
 	cursor->handle = pns_base_handle_create(CurrentMemoryContext, destroy_cursor);
 	cursor->connection = connection;
 	cursor->context = CurrentMemoryContext;
-	cursor->database = utf8(database);
+	cursor->database = pstrdup(pns_text_from_server(database));
 	cursor->command = command;
 	cursor->batch_size = batch_size;
 	cursor->handle->object = cursor;
@@ -431,13 +430,4 @@ copy_document(const uint8 *data, uint32 size)
 	copy.data = memcpy(palloc(size), data, size);
 	copy.size = size;
 	return copy;
-}
-
-/* utf8 gives text as the server wants it, copied into the current context. */
-static char *
-utf8(const char *text)
-{
-	char	   *converted = pg_server_to_any(text, strlen(text), PG_UTF8);
-
-	return converted == text ? pstrdup(text) : converted;
 }

@@ -190,4 +190,7 @@ extern void pns_mongo_throw(PnsConnection *connection, const bson_error_t *error
 							PnsDocument command) pg_attribute_noreturn();
 extern char *pns_mongo_server_text(const char *text);
 
+/* in text.c */
+extern const char *pns_text_from_server(const char *str);
+
 #endif							/* PNS_MONGO_PRIVATE_H */

@@ -42,7 +42,6 @@ static void overlay_switch(mongoc_uri_t *uri, const char *name,
 						   PnsMongoSwitch value);
 static PnsHandle *create_owner(void);
 static void destroy_uri(void *uri);
-static char *utf8(const char *text);
 
 /*
  * pns_mongo_build_uri gives the uri that says everything that the options do,
@@ -70,7 +69,7 @@ pns_mongo_build_uri(const PnsMongoOptions *options)
 	overlay_text(uri, MONGOC_URI_REPLICASET, options->replica_set);
 	overlay_text(uri, MONGOC_URI_READPREFERENCE, options->read_preference);
 	if (options->application_name != NULL)
-		mongoc_uri_set_appname(uri, utf8(options->application_name));
+		mongoc_uri_set_appname(uri, pns_text_from_server(options->application_name));
 	else if (mongoc_uri_get_appname(uri) == NULL)
 		mongoc_uri_set_appname(uri, PNS_DEFAULT_APPLICATION_NAME);
 	return owner;
@@ -135,7 +134,7 @@ pns_mongo_check_same_hosts(const char *server_uri, const char *mapping_uri)
 static mongoc_uri_t *
 parse_uri(const char *text, PnsHandle *owner)
 {
-	char	   *string = utf8(text);
+	const char *string = pns_text_from_server(text);
 	bson_error_t error = {0};
 
 	pns_mongo_start_driver();
@@ -193,14 +192,14 @@ bare_uri(const char *host, int port, PnsHandle *owner)
 	if (*host == '/')
 	{
 		appendStringInfoString(&escaped, "mongodb://");
-		for (const char *c = utf8(host); *c != '\0'; c++)
+		for (const char *c = pns_text_from_server(host); *c != '\0'; c++)
 			appendStringInfo(&escaped, isalnum((unsigned char) *c) ? "%c" : "%%%02X",
 							 (unsigned char) *c);
 		owner->object = mongoc_uri_new_with_error(escaped.data, NULL);
 	}
 	else
 	{
-		appendStringInfo(&escaped, strchr(host, ':') != NULL ? "[%s]" : "%s", utf8(host));
+		appendStringInfo(&escaped, strchr(host, ':') != NULL ? "[%s]" : "%s", pns_text_from_server(host));
 		owner->object = mongoc_uri_new_for_host_port(escaped.data,
 													 port == 0 ? MONGOC_DEFAULT_PORT : port);
 	}
@@ -219,7 +218,7 @@ check_uri_hosts(const PnsMongoOptions *options, const mongoc_uri_t *uri)
 
 	if (options->host != NULL &&
 		(hosts == NULL || hosts->next != NULL ||
-		 pg_strcasecmp(hosts->host, utf8(options->host)) != 0))
+		 pg_strcasecmp(hosts->host, pns_text_from_server(options->host)) != 0))
 		throw_contradiction("host");
 	if (options->port != 0 &&
 		(hosts == NULL || hosts->next != NULL || hosts->port != options->port))
@@ -258,10 +257,10 @@ check_credentials(const PnsMongoOptions *options, const mongoc_uri_t *uri)
 	const char *password = mongoc_uri_get_password(uri);
 
 	if (options->username != NULL && username != NULL &&
-		strcmp(utf8(options->username), username) != 0)
+		strcmp(pns_text_from_server(options->username), username) != 0)
 		throw_contradiction("username");
 	if (options->password != NULL && password != NULL &&
-		strcmp(utf8(options->password), password) != 0)
+		strcmp(pns_text_from_server(options->password), password) != 0)
 		throw_contradiction("password");
 }
 
@@ -293,13 +292,13 @@ static void
 overlay_credentials(mongoc_uri_t *uri, const PnsMongoOptions *options)
 {
 	if (options->username != NULL)
-		mongoc_uri_set_username(uri, utf8(options->username));
+		mongoc_uri_set_username(uri, pns_text_from_server(options->username));
 	if (options->password != NULL)
-		mongoc_uri_set_password(uri, utf8(options->password));
+		mongoc_uri_set_password(uri, pns_text_from_server(options->password));
 	if (options->authentication_mechanism != NULL)
 		mongoc_uri_set_auth_mechanism(uri, options->authentication_mechanism);
 	if (options->authentication_database != NULL)
-		mongoc_uri_set_auth_source(uri, utf8(options->authentication_database));
+		mongoc_uri_set_auth_source(uri, pns_text_from_server(options->authentication_database));
 	else if (options->authentication_mechanism != NULL &&
 			 strcmp(options->authentication_mechanism, "MONGODB-X509") == 0)
 		mongoc_uri_set_auth_source(uri, "$external");
@@ -356,7 +355,7 @@ static void
 overlay_text(mongoc_uri_t *uri, const char *name, const char *value)
 {
 	if (value != NULL)
-		mongoc_uri_set_option_as_utf8(uri, name, utf8(value));
+		mongoc_uri_set_option_as_utf8(uri, name, pns_text_from_server(value));
 }
 
 /* overlay_switch sets a switch of a uri where value is given. */
@@ -380,11 +379,4 @@ destroy_uri(void *uri)
 {
 	if (!pns_mongo_allocator_replaced())
 		mongoc_uri_destroy(uri);
-}
-
-/* utf8 gives text in the encoding of the driver. */
-static char *
-utf8(const char *text)
-{
-	return pg_server_to_any(text, strlen(text), PG_UTF8);
 }
