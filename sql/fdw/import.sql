@@ -32,6 +32,11 @@ IMPORT FOREIGN SCHEMA pns_regress EXCEPT (shapes, validated, kinds) FROM SERVER 
 SELECT relname FROM pg_class WHERE relnamespace = 'fdw_import'::regnamespace AND relkind = 'f' ORDER BY 1;
 SELECT count(*) FROM big_numbers;
 
+-- more fields than a table has columns; a name that no table can have
+\d wide
+SELECT _id, document ->> 'f1999' FROM wide;
+IMPORT FOREIGN SCHEMA no_such_database FROM SERVER mongo INTO fdw_import;
+
 -- options that are wrong
 IMPORT FOREIGN SCHEMA pns_regress FROM SERVER mongo INTO fdw_import OPTIONS (sample '1');
 IMPORT FOREIGN SCHEMA pns_regress FROM SERVER mongo INTO fdw_import OPTIONS (sample_size '0');

@@ -203,6 +203,11 @@ SELECT shipped_where('i4 = 1 OR (i8 = 2 AND CASE WHEN i4 > 3 THEN true ELSE fals
 SELECT shipped_where('i4 = 1 OR (i8 = 2 AND CASE s WHEN ''x'' THEN 1 END = 1)');
 SELECT shipped_where('i4 = 1 OR (i8 = 2 AND s IN (SELECT relname FROM pg_class))');
 
+-- nested deeper than a server takes
+SELECT (SELECT count(*) FROM regexp_matches(line, '\$(and|or)"', 'g')) BETWEEN 5 AND 30
+FROM shipped_where((SELECT string_agg(format('(i4 = %s %s', g, CASE WHEN g % 2 = 0 THEN 'OR ' ELSE 'AND ' END), '' ORDER BY g)
+    || 'i8 = 1' || repeat(')', 100) FROM generate_series(1, 100) g)) line WHERE line ~ 'MongoDB Command';
+
 -- operators that only look alike are not shipped
 CREATE FUNCTION never(int, int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
 'BEGIN RETURN false; END';

@@ -25,6 +25,8 @@
 /* MongoDB's limit for a document, and what we grant one condition; bytes. */
 #define LARGEST_DOCUMENT (16 * 1024 * 1024)
 #define LARGEST_SUPERSET (2 * 1024 * 1024)
+/* What a command can hold beside a pipeline's other stages. */
+#define LARGEST_FILTER (15 * 1024 * 1024)
 
 /* Where the values of the operands come from. */
 typedef struct FilterContext
@@ -78,13 +80,27 @@ static const char *const operator_names[] = {
 /*
  * pns_fdw_make_filter makes one filter of a list of conditions that all have
  * to be true.  Allocates in the current context.
+ *
+ * Where together they do not fit into a command, those that are checked here
+ * anyway are left out.
  */
 PnsFilter
 pns_fdw_make_filter(List *quals, PnsOperandValue operand_value, void *state)
 {
 	FilterContext context = {operand_value, state};
+	PnsFilter	filter = make_and(quals, &context);
+	List	   *exact = NIL;
+	ListCell   *lc;
 
-	return make_and(quals, &context);
+	if (filter.kind != PNS_FILTER_SOME || filter.document.size <= LARGEST_FILTER)
+		return filter;
+
+	foreach(lc, quals)
+	{
+		if (((PnsQual *) lfirst(lc))->exact)
+			exact = lappend(exact, lfirst(lc));
+	}
+	return make_and(exact, &context);
 }
 
 /*
@@ -269,6 +285,8 @@ make_in(const PnsQual *qual, FilterContext *context)
 		return pns_filter_none();
 
 	array = DatumGetArrayTypeP(value);
+	if (!qual->exact && VARSIZE_ANY(array) > LARGEST_SUPERSET)
+		return pns_filter_all();
 	get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &alignment);
 	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, alignment,
 					  &values, &nulls, &nvalues);

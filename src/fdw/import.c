@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/heap.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
@@ -44,18 +45,20 @@ typedef struct ImportState
 typedef struct ImportColumn
 {
 	char	   *name;
-	char	   *path;
+	char	   *path;			/* NULL: the whole document */
 	const char *type;
 } ImportColumn;
 
 static void read_options(ImportState *state);
+static void report_long_name(const char *collection);
 static bool is_wanted(const ImportForeignSchemaStmt *stmt, const char *collection);
 static char *import_collection(ImportState *state, const char *collection,
 							   PnsDocument description);
 static void learn_validator(PnsField *fields, PnsDocument description);
 static void learn_sample(ImportState *state, const char *collection, PnsField *fields);
-static List *list_columns(ImportState *state, const PnsField *document);
-static void add_columns(ImportState *state, const PnsField *field, const char *prefix,
+static List *list_columns(const PnsField *document, bool flatten);
+static ImportColumn *document_column(void);
+static void add_columns(bool flatten, const PnsField *field, const char *prefix,
 						int level, List **columns);
 static char *column_name(const char *path, List *columns);
 static char *escape_key(const char *key);
@@ -79,6 +82,7 @@ pnsImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverid)
 	PnsBsonBuilder builder;
 	PnsCursor  *cursor;
 	PnsDocument description;
+	bool		found = false;
 
 	pns_mongo_check_database_name(stmt->remote_schema);
 	read_options(&state);
@@ -94,6 +98,7 @@ pnsImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverid)
 		const char *utf8;
 		char	   *collection;
 
+		found = true;
 		if (!pns_bson_find(description, "name", &name) || name.type != PNS_BSON_STRING)
 			continue;
 		utf8 = pns_bson_value_string(&name, NULL);
@@ -101,12 +106,36 @@ pnsImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverid)
 			!is_wanted(stmt, utf8))
 			continue;
 		collection = pg_any_to_server(utf8, strlen(utf8), PG_UTF8);
+		if (strlen(collection) >= NAMEDATALEN)
+		{
+			report_long_name(collection);
+			continue;
+		}
 		commands = lappend(commands,
 						   import_collection(&state, collection, description));
 	}
 	pns_mongo_cursor_close(cursor);
 
+	/* MongoDB has no databases without collections */
+	if (!found)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),
+				 errmsg("database \"%s\" is not present on foreign server \"%s\"",
+						stmt->remote_schema, stmt->server_name)));
 	return commands;
+}
+
+/*
+ * report_long_name tells of a collection that is left out.
+ */
+static void
+report_long_name(const char *collection)
+{
+	ereport(WARNING,
+			(errcode(ERRCODE_NAME_TOO_LONG),
+			 errmsg("collection \"%s\" is not imported", collection),
+			 errdetail("Its name is too long for a table's."),
+			 errhint("Use CREATE FOREIGN TABLE with the option \"collection\".")));
 }
 
 /*
@@ -181,12 +210,14 @@ is_wanted(const ImportForeignSchemaStmt *stmt, const char *collection)
 }
 
 /*
- * import_collection makes the statement for one collection.
+ * import_collection makes the statement for one collection.  Where a table
+ * has no room for all the fields, sub-documents stay whole, or all of it does.
  */
 static char *
 import_collection(ImportState *state, const char *collection, PnsDocument description)
 {
 	PnsField   *document = palloc0(sizeof(PnsField));
+	List	   *columns;
 
 	/* _id comes first, and is there even if there are no documents */
 	document->fields = list_make1(palloc0(sizeof(PnsField)));
@@ -194,7 +225,13 @@ import_collection(ImportState *state, const char *collection, PnsDocument descri
 
 	learn_validator(document, description);
 	learn_sample(state, collection, document);
-	return table_definition(state, collection, list_columns(state, document));
+
+	columns = list_columns(document, state->flatten);
+	if (list_length(columns) > MaxHeapAttributeNumber)
+		columns = list_columns(document, false);
+	if (list_length(columns) > MaxHeapAttributeNumber)
+		columns = list_make2(linitial(columns), document_column());
+	return table_definition(state, collection, columns);
 }
 
 /*
@@ -237,14 +274,27 @@ learn_sample(ImportState *state, const char *collection, PnsField *document)
  * list_columns lists the columns for a collection's fields.
  */
 static List *
-list_columns(ImportState *state, const PnsField *document)
+list_columns(const PnsField *document, bool flatten)
 {
 	List	   *columns = NIL;
 	ListCell   *lc;
 
 	foreach(lc, document->fields)
-		add_columns(state, (PnsField *) lfirst(lc), "", 1, &columns);
+		add_columns(flatten, (PnsField *) lfirst(lc), "", 1, &columns);
 	return columns;
+}
+
+/*
+ * document_column makes the column for the whole document.
+ */
+static ImportColumn *
+document_column(void)
+{
+	ImportColumn *column = palloc0(sizeof(ImportColumn));
+
+	column->name = "document";
+	column->type = "pg_catalog.jsonb";
+	return column;
 }
 
 /*
@@ -252,7 +302,7 @@ list_columns(ImportState *state, const PnsField *document)
  * sub-document.
  */
 static void
-add_columns(ImportState *state, const PnsField *field, const char *prefix, int level,
+add_columns(bool flatten, const PnsField *field, const char *prefix, int level,
 			List **columns)
 {
 	const char *type = pns_fdw_field_type(field);
@@ -260,10 +310,10 @@ add_columns(ImportState *state, const PnsField *field, const char *prefix, int l
 	ImportColumn *column;
 	ListCell   *lc;
 
-	if (type == NULL && state->flatten && level < FLATTEN_LEVELS)
+	if (type == NULL && flatten && level < FLATTEN_LEVELS)
 	{
 		foreach(lc, field->fields)
-			add_columns(state, (PnsField *) lfirst(lc), psprintf("%s.", path),
+			add_columns(flatten, (PnsField *) lfirst(lc), psprintf("%s.", path),
 						level + 1, columns);
 		return;
 	}
@@ -341,8 +391,10 @@ table_definition(ImportState *state, const char *collection, List *columns)
 		appendStringInfo(&sql, "%s\n  %s %s", foreach_current_index(lc) > 0 ? "," : "",
 						 quote_identifier(column->name), column->type);
 		/* without a field, __doc would be the whole document */
-		if (strcmp(column->name, column->path) != 0 ||
-			strcmp(column->name, "__doc") == 0)
+		if (column->path == NULL)
+			appendStringInfoString(&sql, " OPTIONS (document 'true')");
+		else if (strcmp(column->name, column->path) != 0 ||
+				 strcmp(column->name, "__doc") == 0)
 			appendStringInfo(&sql, " OPTIONS (field %s)", quote_literal_cstr(column->path));
 		/* MongoDB orders strings by their bytes */
 		if (strncmp(column->type, TEXT_TYPE, strlen(TEXT_TYPE)) == 0)

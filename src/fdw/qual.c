@@ -36,6 +36,9 @@
 
 #include "fdw/private.h"
 
+/* Levels of AND and OR; MongoDB refuses some 50 of them. */
+#define MAX_DEPTH 30
+
 /* Bytes; as a filter it takes a few times as much. */
 #define SMALL_ARRAY_SIZE (256 * 1024)
 
@@ -44,6 +47,7 @@ typedef struct CompileContext
 {
 	const PnsTable *table;
 	Index		varno;			/* the table's place in the query */
+	int			depth;			/* of AND and OR */
 } CompileContext;
 
 static PnsQual *compile(Expr *expr, bool truth, CompileContext *context);
@@ -74,7 +78,7 @@ static PnsCompareOp negate(PnsCompareOp op);
 PnsQual *
 pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno)
 {
-	CompileContext context = {table, varno};
+	CompileContext context = {table, varno, 0};
 
 	return compile(expr, true, &context);
 }
@@ -137,16 +141,26 @@ compile_const(Const *constant, bool truth)
 
 /*
  * compile_bool compiles AND, OR and NOT; "not true" of a NOT is "true" of
- * what it negates, and AND and OR change places.
+ * what it negates, and AND and OR change places.  What is nested deeper than a
+ * server can be relied on to take is evaluated here.
  */
 static PnsQual *
 compile_bool(BoolExpr *expr, bool truth, CompileContext *context)
 {
+	PnsQual    *qual;
+
 	if (expr->boolop == NOT_EXPR)
 		return compile((Expr *) linitial(expr->args), !truth, context);
+	if (context->depth >= MAX_DEPTH)
+		return NULL;
+
+	context->depth++;
 	if ((expr->boolop == AND_EXPR) == truth)
-		return compile_and(expr->args, truth, context);
-	return compile_or(expr->args, truth, context);
+		qual = compile_and(expr->args, truth, context);
+	else
+		qual = compile_or(expr->args, truth, context);
+	context->depth--;
+	return qual;
 }
 
 /*

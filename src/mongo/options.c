@@ -212,6 +212,14 @@ pns_mongo_get_options(List *server, List *mapping)
 	}
 	if (server_uri != NULL && options->uri != server_uri)
 		pns_mongo_check_same_hosts(server_uri, options->uri);
+	if (server_uri == NULL && options->uri != NULL)
+	{
+		/* where a server leads is not for its users to say */
+		if (options->host == NULL)
+			options->host = PNS_DEFAULT_HOST;
+		if (options->port == 0)
+			options->port = MONGOC_DEFAULT_PORT;
+	}
 	return options;
 }
 

@@ -34,6 +34,9 @@
 /* A connection that rested for this long is tested before it is used again. */
 #define PNS_IDLE_TEST 5000		/* milliseconds */
 
+/* Where a server is whose options do not say it. */
+#define PNS_DEFAULT_HOST "localhost"
+
 /* An option that is on, off, or left to the uri and the driver. */
 typedef enum PnsMongoSwitch
 {

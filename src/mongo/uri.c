@@ -92,7 +92,7 @@ pns_mongo_check_uri(const PnsMongoOptions *options, Oid catalog)
 	uri = parse_uri(options->uri, owner);
 	mechanism = mongoc_uri_get_auth_mechanism(uri);
 	if (strncmp(pns_mongo_last_note(), "Unsupported ", strlen("Unsupported ")) == 0)
-		throw_unparsable(utf8(options->uri), pns_mongo_last_note());
+		throw_unparsable(pns_text_from_server(options->uri), pns_mongo_last_note());
 
 	if (catalog == ForeignServerRelationId && uri_has_secret(uri))
 		ereport(ERROR,
@@ -188,7 +188,7 @@ bare_uri(const char *host, int port, PnsHandle *owner)
 	pns_mongo_start_driver();
 	initStringInfo(&escaped);
 	if (host == NULL)
-		host = "localhost";
+		host = PNS_DEFAULT_HOST;
 	if (*host == '/')
 	{
 		appendStringInfoString(&escaped, "mongodb://");

@@ -324,6 +324,16 @@ def bad_uris(db):
            "a password is refused where everybody can read it", hint="user mapping")
     db.execute("DROP SERVER good")
 
+    # a server that names no host is on this one, whatever a user says
+    db.execute("CREATE SERVER bare FOREIGN DATA WRAPPER pynomaly_mongo")
+    db.execute("CREATE USER MAPPING FOR CURRENT_USER SERVER bare "
+               "OPTIONS (uri 'mongodb://127.0.0.2:9/')")
+    db.foreign_table("elsewhere", "bare", "_id int", database="d", collection="c")
+    throws(lambda: db.rows("SELECT * FROM elsewhere"), "HV024",
+           "a user mapping's uri cannot lead a bare server elsewhere",
+           message="contradict")
+    db.execute("DROP SERVER bare CASCADE")
+
 
 def strangers(db):
     """What is no MongoDB server, or not there, is a clear error, and soon."""
