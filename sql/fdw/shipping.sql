@@ -108,6 +108,10 @@ SELECT shipped_where('n = 1.1');
 SELECT shipped_where('n2 > 1.1');
 SELECT shipped_where('n > ''NaN''');
 
+-- only where strings are compared does the collation of a collection matter
+EXPLAIN (VERBOSE, COSTS OFF) SELECT i4 FROM t WHERE i4 = 1 OR (i8 = 2 AND m = 'ok');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT i4 FROM t WHERE i4 = 1 AND s IS NULL;
+
 -- booleans
 SELECT shipped_where('flag');
 SELECT shipped_where('NOT flag');

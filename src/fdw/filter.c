@@ -104,6 +104,31 @@ pns_fdw_make_filter(List *quals, PnsOperandValue operand_value, void *state)
 }
 
 /*
+ * pns_fdw_compares_strings tells whether a filter of these conditions has
+ * MongoDB compare strings.
+ */
+bool
+pns_fdw_compares_strings(List *quals)
+{
+	ListCell   *lc;
+
+	foreach(lc, quals)
+	{
+		PnsQual    *qual = (PnsQual *) lfirst(lc);
+		bool		is_comparison = qual->kind == PNS_QUAL_COMPARE ||
+		qual->kind == PNS_QUAL_IN || qual->kind == PNS_QUAL_NOT_IN;
+
+		if (is_comparison &&
+			(qual->class == PNS_CLASS_TEXT || qual->class == PNS_CLASS_BPCHAR ||
+			 qual->class == PNS_CLASS_ENUM))
+			return true;
+		if (pns_fdw_compares_strings(qual->args))
+			return true;
+	}
+	return false;
+}
+
+/*
  * pns_fdw_null_test_ships tells whether IS [NOT] NULL of a column can be
  * shipped.  IS NULL can where some values certainly fit the column: all the
  * others have to be looked at here.

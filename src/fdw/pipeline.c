@@ -65,12 +65,36 @@ pns_fdw_make_decoder(const PnsTable *table, Bitmapset *attrs, bool never_fail)
 }
 
 /*
- * pns_fdw_command_text shows the command for a pipeline, as EXPLAIN does.
+ * pns_fdw_scan_options makes the options of the command that has the filter of
+ * quals: a collection may have a collation of its own, by which MongoDB would
+ * compare strings other than by their bytes.
+ *
+ * A view with such a collation refuses to be read by another one.
  */
-char *
-pns_fdw_command_text(const PnsTable *table, PnsDocument pipeline)
+PnsDocument
+pns_fdw_scan_options(List *quals)
 {
 	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	if (pns_fdw_compares_strings(quals))
+	{
+		pns_bson_open_document(&builder, "collation");
+		pns_bson_append_cstring(&builder, "locale", "simple");
+		pns_bson_close(&builder);
+	}
+	return pns_bson_end(&builder);
+}
+
+/*
+ * pns_fdw_command_text shows the command for a pipeline and its options, as
+ * EXPLAIN does.
+ */
+char *
+pns_fdw_command_text(const PnsTable *table, PnsDocument pipeline, PnsDocument options)
+{
+	PnsBsonBuilder builder;
+	PnsBsonIterator members;
 	StringInfoData text;
 
 	pns_bson_begin(&builder);
@@ -80,6 +104,9 @@ pns_fdw_command_text(const PnsTable *table, PnsDocument pipeline)
 	if (table->fetch_size > 0)
 		pns_bson_append_int32(&builder, "batchSize", table->fetch_size);
 	pns_bson_close(&builder);
+	pns_bson_iterate(&members, options);
+	while (pns_bson_next(&members))
+		pns_bson_append_value(&builder, members.key, members.value);
 	pns_bson_append_text(&builder, "$db", table->database);
 
 	initStringInfo(&text);

@@ -147,6 +147,7 @@ typedef struct PnsFilter
 typedef bool (*PnsOperandValue) (void *state, Expr *operand, Datum *value, bool *isnull);
 
 extern PnsFilter pns_fdw_make_filter(List *quals, PnsOperandValue operand_value, void *state);
+extern bool pns_fdw_compares_strings(List *quals);
 extern PnsFilter pns_filter_all(void);
 extern PnsFilter pns_filter_none(void);
 extern PnsFilter pns_filter_or(PnsFilter left, PnsFilter right);
@@ -224,7 +225,9 @@ extern void pns_bson_append_scalar(PnsBsonBuilder *builder, const char *key, Pns
 
 extern PnsDocument pns_fdw_make_pipeline(const PnsFilter *filter, const PnsTable *table,
 										 Bitmapset *attrs);
-extern char *pns_fdw_command_text(const PnsTable *table, PnsDocument pipeline);
+extern PnsDocument pns_fdw_scan_options(List *quals);
+extern char *pns_fdw_command_text(const PnsTable *table, PnsDocument pipeline,
+								  PnsDocument options);
 extern PnsDecoder *pns_fdw_make_decoder(const PnsTable *table, Bitmapset *attrs,
 										bool never_fail);
 extern PnsDocument pns_fdw_empty_document(void);

@@ -179,7 +179,8 @@ pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
 	}
 	pipeline = pns_fdw_make_pipeline(&filter, state->table, state->attrs);
 	ExplainPropertyText("MongoDB Command",
-						pns_fdw_command_text(state->table, pipeline), es);
+						pns_fdw_command_text(state->table, pipeline,
+											 pns_fdw_scan_options(state->quals)), es);
 }
 
 /*
@@ -222,7 +223,7 @@ open_cursor(PnsScanState *state)
 			pns_mongo_aggregate(pns_mongo_get_connection(state->table->serverid, state->userid),
 								state->table->database, state->table->collection,
 								pns_fdw_make_pipeline(&filter, state->table, state->attrs),
-								pns_fdw_empty_document(),
+								pns_fdw_scan_options(state->quals),
 								state->table->fetch_size);
 	MemoryContextSwitchTo(old);
 }

@@ -63,6 +63,14 @@ with database() as db, ScriptedServer() as server:
         project = explained(db, f"SELECT {columns} FROM paths")["pipeline"][0]["$project"]
         is_(sorted(project), ["_id", *paths], f"the fields of {columns}")
 
+    # a collection's own collation must not decide which strings are equal
+    db.rows("SELECT n FROM t WHERE s = 'x'")
+    is_(sent(server).get("collation"), {"locale": "simple"},
+        "strings are compared by their bytes")
+    db.rows("SELECT n FROM t WHERE n = 5")
+    is_(sent(server).get("collation"), None,
+        "no collation where no strings are compared")
+
     # EXPLAIN alone sends nothing
     before = len(server.commands("aggregate"))
     db.explain("SELECT * FROM t WHERE n = 5")
