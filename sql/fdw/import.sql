@@ -57,6 +57,10 @@ EXPLAIN SELECT * FROM estimated;
 ALTER FOREIGN TABLE big_numbers OPTIONS (ADD use_remote_estimate 'true');
 SELECT count(*) FROM big_numbers;
 ANALYZE big_numbers;
+-- a collection that is not there is empty
+CREATE FOREIGN TABLE missing (_id int) SERVER mongo
+    OPTIONS (database 'pns_regress', use_remote_estimate 'true');
+EXPLAIN SELECT * FROM missing;
 
 DROP SCHEMA fdw_import CASCADE;
 DROP SERVER mongo CASCADE;

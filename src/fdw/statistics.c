@@ -40,7 +40,7 @@ typedef struct StatsEntry
 static HTAB *stats_cache = NULL;
 
 static PnsCollectionStats fetch_stats(const PnsTable *table, Oid userid);
-static bool is_view(PnsConnection *connection, const PnsTable *table);
+static char *collection_type(PnsConnection *connection, const PnsTable *table);
 static float8 count_documents(PnsConnection *connection, const PnsTable *table);
 static StatsKey make_key(const PnsTable *table, Oid userid);
 static void create_cache(void);
@@ -76,19 +76,23 @@ pns_fdw_collection_stats(const PnsTable *table, Oid userid, bool fresh)
 }
 
 /*
- * fetch_stats asks the server: collStats of a collection; of a view, which
- * has no size of its own, the count.  A collection that is not there is empty.
+ * fetch_stats asks the server: collStats of a collection; of what has no size
+ * of its own, a view or a time series, the count.  A collection that is not
+ * there is empty.
  */
 static PnsCollectionStats
 fetch_stats(const PnsTable *table, Oid userid)
 {
 	PnsConnection *connection = pns_mongo_get_connection(table->serverid, userid);
+	char	   *type = collection_type(connection, table);
 	PnsCollectionStats stats = {0, 0};
 	PnsBsonBuilder builder;
 	PnsDocument reply;
 	PnsBsonValue value;
 
-	if (is_view(connection, table))
+	if (type == NULL)
+		return stats;
+	if (strcmp(type, "collection") != 0)
 	{
 		stats.documents = count_documents(connection, table);
 		return stats;
@@ -106,29 +110,32 @@ fetch_stats(const PnsTable *table, Oid userid)
 }
 
 /*
- * is_view asks the server whether a table's collection is a view.
+ * collection_type asks the server of what type a table's collection is, NULL
+ * where there is none.  Whoever may read the collection may ask that.
  */
-static bool
-is_view(PnsConnection *connection, const PnsTable *table)
+static char *
+collection_type(PnsConnection *connection, const PnsTable *table)
 {
 	PnsBsonBuilder builder;
 	PnsCursor  *cursor;
 	PnsDocument description;
-	PnsBsonValue type;
-	bool		result = false;
+	PnsBsonValue value;
+	char	   *type = NULL;
 
 	pns_bson_begin(&builder);
 	pns_bson_append_int32(&builder, "listCollections", 1);
 	pns_bson_open_document(&builder, "filter");
 	pns_bson_append_text(&builder, "name", table->collection);
 	pns_bson_close(&builder);
+	pns_bson_append_bool(&builder, "nameOnly", true);
+	pns_bson_append_bool(&builder, "authorizedCollections", true);
 	cursor = pns_mongo_command_cursor(connection, table->database, pns_bson_end(&builder));
 
 	if (pns_mongo_cursor_next(cursor, &description) &&
-		pns_bson_find(description, "type", &type) && type.type == PNS_BSON_STRING)
-		result = strcmp(pns_bson_value_string(&type, NULL), "view") == 0;
+		pns_bson_find(description, "type", &value) && value.type == PNS_BSON_STRING)
+		type = pstrdup(pns_bson_value_string(&value, NULL));
 	pns_mongo_cursor_close(cursor);
-	return result;
+	return type;
 }
 
 /*
