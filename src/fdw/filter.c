@@ -47,15 +47,10 @@ static PnsFilter make_null(const PnsTableColumn *column);
 static PnsFilter make_not_null(const PnsTableColumn *column);
 static PnsFilter make_bool(const PnsQual *qual);
 static PnsFilter make_placeholder(const PnsQual *qual);
-static void add_alternatives(List **filters, PnsFilter filter);
-static PnsFilter *copy_filter(PnsFilter filter);
-static PnsFilter join_filters(const char *operator, List *filters);
 static PnsFilter with_guard(const PnsQual *qual, PnsFilter filter);
-static PnsFilter finish(PnsBsonBuilder *builder);
 static List *path_prefixes(const char *path);
 static void append_members(PnsBsonBuilder *builder, PnsDocument document);
 static void append_not_type(PnsBsonBuilder *builder, const char *const *types);
-static void append_types(PnsBsonBuilder *builder, const char *const *types);
 
 static const char *const array_type[] = {"array", NULL};
 static const char *const array_or_symbol_type[] = {"array", "symbol", NULL};
@@ -66,15 +61,6 @@ static const char *const value_types[] = {
 	"date", "regex", "dbPointer", "javascript", "symbol",
 	"javascriptWithScope", "int", "timestamp", "long", "decimal", "minKey",
 	"maxKey", NULL
-};
-
-static const char *const operator_names[] = {
-	[PNS_LT] = "$lt",
-	[PNS_LE] = "$lte",
-	[PNS_EQ] = "$eq",
-	[PNS_GE] = "$gte",
-	[PNS_GT] = "$gt",
-	[PNS_NE] = "$ne",
 };
 
 /*
@@ -192,10 +178,10 @@ make_and(List *quals, FilterContext *context)
 		if (filter.kind == PNS_FILTER_NONE)
 			return filter;
 		if (filter.kind == PNS_FILTER_SOME)
-			filters = lappend(filters, copy_filter(filter));
+			filters = lappend(filters, pns_filter_copy(filter));
 	}
 
-	return filters != NIL ? join_filters("$and", filters) : pns_filter_all();
+	return filters != NIL ? pns_filter_join("$and", filters) : pns_filter_all();
 }
 
 /*
@@ -247,10 +233,10 @@ make_or(List *quals, FilterContext *context)
 		if (filter.kind == PNS_FILTER_ALL)
 			return filter;
 		if (filter.kind == PNS_FILTER_SOME)
-			add_alternatives(&filters, filter);
+			pns_filter_add_alternatives(&filters, filter);
 	}
 
-	return filters != NIL ? join_filters("$or", filters) : pns_filter_none();
+	return filters != NIL ? pns_filter_join("$or", filters) : pns_filter_none();
 }
 
 /*
@@ -352,21 +338,21 @@ make_equal(const PnsQual *qual, const Datum *values, int nvalues)
 			continue;
 		filter = rules->range(qual, PNS_EQ, values[i]);
 		if (filter.kind == PNS_FILTER_SOME)
-			add_alternatives(&filters, filter);
+			pns_filter_add_alternatives(&filters, filter);
 	}
 
 	if (points != NIL)
-		add_alternatives(&filters, pns_filter_points(path, points));
+		pns_filter_add_alternatives(&filters, pns_filter_points(path, points));
 	if (rules->other_type != NULL)
 	{
 		const char *const types[] = {rules->other_type, NULL};
 
-		add_alternatives(&filters, pns_filter_type(path, types));
+		pns_filter_add_alternatives(&filters, pns_filter_type(path, types));
 	}
 
 	if (filters == NIL)
 		return pns_filter_none();
-	return with_guard(qual, join_filters("$or", filters));
+	return with_guard(qual, pns_filter_join("$or", filters));
 }
 
 /*
@@ -385,7 +371,7 @@ make_unequal(const PnsQual *qual, const Datum *values, int nvalues)
 
 	pns_bson_begin(&builder);
 	pns_bson_open_document(&builder, qual->column->native);
-	append_types(&builder, rules->types);
+	pns_filter_append_types(&builder, rules->types);
 	if (points != NIL)
 	{
 		pns_bson_open_array(&builder, "$nin");
@@ -395,7 +381,7 @@ make_unequal(const PnsQual *qual, const Datum *values, int nvalues)
 		pns_bson_close(&builder);
 	}
 	pns_bson_close(&builder);
-	return with_guard(qual, finish(&builder));
+	return with_guard(qual, pns_filter_finish(&builder));
 }
 
 /*
@@ -417,7 +403,7 @@ make_null(const PnsTableColumn *column)
 	(void) rules->certain(column, &builder);
 	pns_bson_close(&builder);
 	pns_bson_close(&builder);
-	filter = finish(&builder);
+	filter = pns_filter_finish(&builder);
 
 	foreach(lc, path_prefixes(column->native))
 		filter = pns_filter_or(filter, pns_filter_type((char *) lfirst(lc), array_type));
@@ -456,7 +442,7 @@ static PnsFilter
 make_placeholder(const PnsQual *qual)
 {
 	const char *operator = qual->kind == PNS_QUAL_IN ? "$in" :
-	qual->kind == PNS_QUAL_NOT_IN ? "$nin" : operator_names[qual->op];
+	qual->kind == PNS_QUAL_NOT_IN ? "$nin" : pns_filter_operators[qual->op];
 	PnsBsonBuilder builder;
 
 	pns_bson_begin(&builder);
@@ -467,7 +453,7 @@ make_placeholder(const PnsQual *qual)
 						  ((Param *) qual->operand)->paramid + 1 : 0);
 	pns_bson_close(&builder);
 	pns_bson_close(&builder);
-	return with_guard(qual, finish(&builder));
+	return with_guard(qual, pns_filter_finish(&builder));
 }
 
 /*
@@ -515,7 +501,7 @@ with_guard(const PnsQual *qual, PnsFilter filter)
 		append_not_type(&builder, array_type);
 		pns_bson_close(&builder);
 	}
-	return finish(&builder);
+	return pns_filter_finish(&builder);
 }
 
 /*
@@ -538,7 +524,7 @@ static void
 append_not_type(PnsBsonBuilder *builder, const char *const *types)
 {
 	pns_bson_open_document(builder, "$not");
-	append_types(builder, types);
+	pns_filter_append_types(builder, types);
 	pns_bson_close(builder);
 }
 
@@ -560,202 +546,4 @@ path_prefixes(const char *path)
 			return prefixes;
 		*dot = '\0';
 	}
-}
-
-/*
- * pns_filter_all is the filter that lets everything through.
- */
-PnsFilter
-pns_filter_all(void)
-{
-	PnsFilter	filter = {.kind = PNS_FILTER_ALL};
-
-	return filter;
-}
-
-/*
- * pns_filter_none is the filter that lets nothing through.
- */
-PnsFilter
-pns_filter_none(void)
-{
-	PnsFilter	filter = {.kind = PNS_FILTER_NONE};
-
-	return filter;
-}
-
-/*
- * pns_filter_or joins two filters.  Alternatives stand side by side, for not
- * every server finds indexes for those in an $or of another one.
- */
-PnsFilter
-pns_filter_or(PnsFilter left, PnsFilter right)
-{
-	List	   *filters = NIL;
-
-	if (left.kind == PNS_FILTER_ALL || right.kind == PNS_FILTER_NONE)
-		return left;
-	if (right.kind == PNS_FILTER_ALL || left.kind == PNS_FILTER_NONE)
-		return right;
-	add_alternatives(&filters, left);
-	add_alternatives(&filters, right);
-	return join_filters("$or", filters);
-}
-
-/*
- * add_alternatives appends a filter of the kind SOME to a list; or, if all that
- * it does is to join others by $or, those.
- */
-static void
-add_alternatives(List **filters, PnsFilter filter)
-{
-	PnsBsonIterator members;
-	PnsBsonIterator alternatives;
-
-	pns_bson_iterate(&members, filter.document);
-	if (pns_bson_next(&members) && strcmp(members.key, "$or") == 0)
-	{
-		pns_bson_iterate(&alternatives, pns_bson_value_document(&members.value));
-		if (!pns_bson_next(&members))
-		{
-			while (pns_bson_next(&alternatives))
-			{
-				filter.document = pns_bson_value_document(&alternatives.value);
-				*filters = lappend(*filters, copy_filter(filter));
-			}
-			return;
-		}
-	}
-	*filters = lappend(*filters, copy_filter(filter));
-}
-
-/*
- * copy_filter copies a filter's struct, for a list.
- */
-static PnsFilter *
-copy_filter(PnsFilter filter)
-{
-	PnsFilter  *copy = palloc(sizeof(PnsFilter));
-
-	*copy = filter;
-	return copy;
-}
-
-/*
- * pns_filter_compare makes { path: { $op: scalar } }.
- */
-PnsFilter
-pns_filter_compare(const char *path, PnsCompareOp op, PnsScalar scalar)
-{
-	PnsBsonBuilder builder;
-
-	pns_bson_begin(&builder);
-	pns_bson_open_document(&builder, path);
-	pns_bson_append_scalar(&builder, operator_names[op], scalar);
-	pns_bson_close(&builder);
-	return finish(&builder);
-}
-
-/*
- * pns_filter_between makes { path: { $gte: low, $lte: high } }.
- */
-PnsFilter
-pns_filter_between(const char *path, PnsScalar low, PnsScalar high)
-{
-	PnsBsonBuilder builder;
-
-	pns_bson_begin(&builder);
-	pns_bson_open_document(&builder, path);
-	pns_bson_append_scalar(&builder, "$gte", low);
-	pns_bson_append_scalar(&builder, "$lte", high);
-	pns_bson_close(&builder);
-	return finish(&builder);
-}
-
-/*
- * pns_filter_type makes { path: { $type: [types] } }.
- */
-PnsFilter
-pns_filter_type(const char *path, const char *const *types)
-{
-	PnsBsonBuilder builder;
-
-	pns_bson_begin(&builder);
-	pns_bson_open_document(&builder, path);
-	append_types(&builder, types);
-	pns_bson_close(&builder);
-	return finish(&builder);
-}
-
-/*
- * pns_filter_points makes { path: { $eq: scalar } }, or $in for several.
- */
-PnsFilter
-pns_filter_points(const char *path, List *scalars)
-{
-	PnsBsonBuilder builder;
-
-	if (list_length(scalars) == 1)
-		return pns_filter_compare(path, PNS_EQ, *(PnsScalar *) linitial(scalars));
-
-	pns_bson_begin(&builder);
-	pns_bson_open_document(&builder, path);
-	pns_bson_open_array(&builder, "$in");
-	for (int i = 0; i < list_length(scalars); i++)
-		pns_bson_append_scalar(&builder, pns_bson_index(i),
-							   *(PnsScalar *) list_nth(scalars, i));
-	pns_bson_close(&builder);
-	pns_bson_close(&builder);
-	return finish(&builder);
-}
-
-/*
- * join_filters makes { operator: [filters] } of filters (PnsFilter, not empty,
- * each of the kind SOME); one alone stays as it is.
- */
-static PnsFilter
-join_filters(const char *operator, List *filters)
-{
-	PnsBsonBuilder builder;
-
-	if (list_length(filters) == 1)
-		return *(PnsFilter *) linitial(filters);
-
-	pns_bson_begin(&builder);
-	pns_bson_open_array(&builder, operator);
-	for (int i = 0; i < list_length(filters); i++)
-		pns_bson_append_document(&builder, pns_bson_index(i),
-								 ((PnsFilter *) list_nth(filters, i))->document);
-	pns_bson_close(&builder);
-	return finish(&builder);
-}
-
-/*
- * finish closes a filter's document.
- */
-static PnsFilter
-finish(PnsBsonBuilder *builder)
-{
-	PnsFilter	filter = {.kind = PNS_FILTER_SOME};
-
-	filter.document = pns_bson_end(builder);
-	return filter;
-}
-
-/*
- * append_types appends $type with one type or several.
- */
-static void
-append_types(PnsBsonBuilder *builder, const char *const *types)
-{
-	if (types[1] == NULL)
-	{
-		pns_bson_append_cstring(builder, "$type", types[0]);
-		return;
-	}
-
-	pns_bson_open_array(builder, "$type");
-	for (int i = 0; types[i] != NULL; i++)
-		pns_bson_append_cstring(builder, pns_bson_index(i), types[i]);
-	pns_bson_close(builder);
 }

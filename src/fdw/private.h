@@ -148,9 +148,6 @@ typedef bool (*PnsOperandValue) (void *state, Expr *operand, Datum *value, bool 
 
 extern PnsFilter pns_fdw_make_filter(List *quals, PnsOperandValue operand_value, void *state);
 extern bool pns_fdw_compares_strings(List *quals);
-extern PnsFilter pns_filter_all(void);
-extern PnsFilter pns_filter_none(void);
-extern PnsFilter pns_filter_or(PnsFilter left, PnsFilter right);
 
 /* ---------- values.c ---------- */
 
@@ -215,11 +212,24 @@ extern PnsValueClass pns_fdw_value_class(const PnsTableColumn *column);
 extern const PnsValueRules *pns_fdw_value_rules(PnsValueClass class);
 extern bool pns_fdw_value_is_nan(const PnsQual *qual, Datum value);
 extern bool pns_fdw_null_test_ships(const PnsTableColumn *column, bool is_null);
+extern void pns_bson_append_scalar(PnsBsonBuilder *builder, const char *key, PnsScalar scalar);
+
+/* ---------- match.c ---------- */
+
+extern const char *const pns_filter_operators[];
+
+extern PnsFilter pns_filter_all(void);
+extern PnsFilter pns_filter_none(void);
+extern PnsFilter pns_filter_or(PnsFilter left, PnsFilter right);
 extern PnsFilter pns_filter_compare(const char *path, PnsCompareOp op, PnsScalar scalar);
-extern PnsFilter pns_filter_points(const char *path, List *scalars);
 extern PnsFilter pns_filter_between(const char *path, PnsScalar low, PnsScalar high);
 extern PnsFilter pns_filter_type(const char *path, const char *const *types);
-extern void pns_bson_append_scalar(PnsBsonBuilder *builder, const char *key, PnsScalar scalar);
+extern PnsFilter pns_filter_points(const char *path, List *scalars);
+extern PnsFilter pns_filter_join(const char *operator, List *filters);
+extern PnsFilter pns_filter_finish(PnsBsonBuilder *builder);
+extern PnsFilter *pns_filter_copy(PnsFilter filter);
+extern void pns_filter_add_alternatives(List **filters, PnsFilter filter);
+extern void pns_filter_append_types(PnsBsonBuilder *builder, const char *const *types);
 
 /* ---------- pipeline.c ---------- */
 

@@ -1,0 +1,218 @@
+/*-------------------------------------------------------------------------
+ *
+ * match.c
+ *	  The pieces that a $match is made of.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fdw/private.h"
+
+/* The comparisons, as MongoDB calls them. */
+const char *const pns_filter_operators[] = {
+	[PNS_LT] = "$lt",
+	[PNS_LE] = "$lte",
+	[PNS_EQ] = "$eq",
+	[PNS_GE] = "$gte",
+	[PNS_GT] = "$gt",
+	[PNS_NE] = "$ne",
+};
+
+/*
+ * pns_filter_all is the filter that lets everything through.
+ */
+PnsFilter
+pns_filter_all(void)
+{
+	PnsFilter	filter = {.kind = PNS_FILTER_ALL};
+
+	return filter;
+}
+
+/*
+ * pns_filter_none is the filter that lets nothing through.
+ */
+PnsFilter
+pns_filter_none(void)
+{
+	PnsFilter	filter = {.kind = PNS_FILTER_NONE};
+
+	return filter;
+}
+
+/*
+ * pns_filter_or joins two filters.  Alternatives stand side by side, for not
+ * every server finds indexes for those in an $or of another one.
+ */
+PnsFilter
+pns_filter_or(PnsFilter left, PnsFilter right)
+{
+	List	   *filters = NIL;
+
+	if (left.kind == PNS_FILTER_ALL || right.kind == PNS_FILTER_NONE)
+		return left;
+	if (right.kind == PNS_FILTER_ALL || left.kind == PNS_FILTER_NONE)
+		return right;
+	pns_filter_add_alternatives(&filters, left);
+	pns_filter_add_alternatives(&filters, right);
+	return pns_filter_join("$or", filters);
+}
+
+/*
+ * pns_filter_add_alternatives appends a filter of the kind SOME to a list; or, if all that
+ * it does is to join others by $or, those.
+ */
+void
+pns_filter_add_alternatives(List **filters, PnsFilter filter)
+{
+	PnsBsonIterator members;
+	PnsBsonIterator alternatives;
+
+	pns_bson_iterate(&members, filter.document);
+	if (pns_bson_next(&members) && strcmp(members.key, "$or") == 0)
+	{
+		pns_bson_iterate(&alternatives, pns_bson_value_document(&members.value));
+		if (!pns_bson_next(&members))
+		{
+			while (pns_bson_next(&alternatives))
+			{
+				filter.document = pns_bson_value_document(&alternatives.value);
+				*filters = lappend(*filters, pns_filter_copy(filter));
+			}
+			return;
+		}
+	}
+	*filters = lappend(*filters, pns_filter_copy(filter));
+}
+
+/*
+ * pns_filter_copy copies a filter's struct, for a list.
+ */
+PnsFilter *
+pns_filter_copy(PnsFilter filter)
+{
+	PnsFilter  *copy = palloc(sizeof(PnsFilter));
+
+	*copy = filter;
+	return copy;
+}
+
+/*
+ * pns_filter_compare makes { path: { $op: scalar } }.
+ */
+PnsFilter
+pns_filter_compare(const char *path, PnsCompareOp op, PnsScalar scalar)
+{
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, path);
+	pns_bson_append_scalar(&builder, pns_filter_operators[op], scalar);
+	pns_bson_close(&builder);
+	return pns_filter_finish(&builder);
+}
+
+/*
+ * pns_filter_between makes { path: { $gte: low, $lte: high } }.
+ */
+PnsFilter
+pns_filter_between(const char *path, PnsScalar low, PnsScalar high)
+{
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, path);
+	pns_bson_append_scalar(&builder, "$gte", low);
+	pns_bson_append_scalar(&builder, "$lte", high);
+	pns_bson_close(&builder);
+	return pns_filter_finish(&builder);
+}
+
+/*
+ * pns_filter_type makes { path: { $type: [types] } }.
+ */
+PnsFilter
+pns_filter_type(const char *path, const char *const *types)
+{
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, path);
+	pns_filter_append_types(&builder, types);
+	pns_bson_close(&builder);
+	return pns_filter_finish(&builder);
+}
+
+/*
+ * pns_filter_points makes { path: { $eq: scalar } }, or $in for several.
+ */
+PnsFilter
+pns_filter_points(const char *path, List *scalars)
+{
+	PnsBsonBuilder builder;
+
+	if (list_length(scalars) == 1)
+		return pns_filter_compare(path, PNS_EQ, *(PnsScalar *) linitial(scalars));
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, path);
+	pns_bson_open_array(&builder, "$in");
+	for (int i = 0; i < list_length(scalars); i++)
+		pns_bson_append_scalar(&builder, pns_bson_index(i),
+							   *(PnsScalar *) list_nth(scalars, i));
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	return pns_filter_finish(&builder);
+}
+
+/*
+ * pns_filter_join makes { operator: [filters] } of filters (PnsFilter, not empty,
+ * each of the kind SOME); one alone stays as it is.
+ */
+PnsFilter
+pns_filter_join(const char *operator, List *filters)
+{
+	PnsBsonBuilder builder;
+
+	if (list_length(filters) == 1)
+		return *(PnsFilter *) linitial(filters);
+
+	pns_bson_begin(&builder);
+	pns_bson_open_array(&builder, operator);
+	for (int i = 0; i < list_length(filters); i++)
+		pns_bson_append_document(&builder, pns_bson_index(i),
+								 ((PnsFilter *) list_nth(filters, i))->document);
+	pns_bson_close(&builder);
+	return pns_filter_finish(&builder);
+}
+
+/*
+ * pns_filter_finish closes a filter's document.
+ */
+PnsFilter
+pns_filter_finish(PnsBsonBuilder *builder)
+{
+	PnsFilter	filter = {.kind = PNS_FILTER_SOME};
+
+	filter.document = pns_bson_end(builder);
+	return filter;
+}
+
+/*
+ * pns_filter_append_types appends $type with one type or several.
+ */
+void
+pns_filter_append_types(PnsBsonBuilder *builder, const char *const *types)
+{
+	if (types[1] == NULL)
+	{
+		pns_bson_append_cstring(builder, "$type", types[0]);
+		return;
+	}
+
+	pns_bson_open_array(builder, "$type");
+	for (int i = 0; types[i] != NULL; i++)
+		pns_bson_append_cstring(builder, pns_bson_index(i), types[i]);
+	pns_bson_close(builder);
+}
