@@ -16,6 +16,10 @@
 
 #include <mongoc/mongoc.h>
 
+/*
+ * main drains one aggregation with the driver's own cursor and prints the
+ * documents and the seconds that it took.
+ */
 int
 main(int argc, char **argv)
 {
