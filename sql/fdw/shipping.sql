@@ -212,6 +212,16 @@ SELECT (SELECT count(*) FROM regexp_matches(line, '\$(and|or)"', 'g')) BETWEEN 5
 FROM shipped_where((SELECT string_agg(format('(i4 = %s %s', g, CASE WHEN g % 2 = 0 THEN 'OR ' ELSE 'AND ' END), '' ORDER BY g)
     || 'i8 = 1' || repeat(')', 100) FROM generate_series(1, 100) g)) line WHERE line ~ 'MongoDB Command';
 
+-- together too large for a command: only what is exact is sent
+DO $$
+DECLARE plan json;
+BEGIN
+    EXECUTE (SELECT 'EXPLAIN (VERBOSE, FORMAT json) SELECT i4 FROM fdw_shipping.t WHERE i4 = 5 AND '
+        || string_agg(format('s > repeat(%L, 1900000)', chr(97 + g)), ' AND ') FROM generate_series(1, 9) g)
+    INTO plan;
+    RAISE NOTICE '%', plan -> 0 -> 'Plan' ->> 'MongoDB Command';
+END $$;
+
 -- operators that only look alike are not shipped
 CREATE FUNCTION never(int, int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
 'BEGIN RETURN false; END';
