@@ -126,7 +126,8 @@ pns_fdw_sample_pipeline(int size)
 }
 
 /*
- * pns_fdw_sample_options lets a server that has to sort for the sample use its disk.
+ * pns_fdw_sample_options lets a server that has to sort for the sample use
+ * its disk.
  */
 PnsDocument
 pns_fdw_sample_options(void)

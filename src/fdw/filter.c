@@ -42,6 +42,7 @@ static const PnsQual *with_bound(const PnsQual *qual, List *quals, FilterContext
 static PnsFilter make_compare(const PnsQual *qual, FilterContext *context);
 static PnsFilter make_in(const PnsQual *qual, FilterContext *context);
 static PnsFilter make_equal(const PnsQual *qual, const Datum *values, int nvalues);
+static PnsFilter with_other_type(const PnsQual *qual, PnsFilter filter);
 static PnsFilter make_unequal(const PnsQual *qual, const Datum *values, int nvalues);
 static PnsFilter make_null(const PnsTableColumn *column);
 static PnsFilter make_not_null(const PnsTableColumn *column);
@@ -196,6 +197,10 @@ with_bound(const PnsQual *qual, List *quals, FilterContext *context)
 
 	if (qual->kind != PNS_QUAL_COMPARE || (qual->op != PNS_GT && qual->op != PNS_GE))
 		return qual;
+	/* the others have no NaN: leave their operands alone */
+	if (qual->class != PNS_CLASS_FLOAT4 && qual->class != PNS_CLASS_FLOAT8 &&
+		qual->class != PNS_CLASS_NUMERIC)
+		return qual;
 
 	foreach(lc, quals)
 	{
@@ -247,7 +252,6 @@ static PnsFilter
 make_compare(const PnsQual *qual, FilterContext *context)
 {
 	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
-	PnsFilter	filter;
 	Datum		value;
 	bool		isnull;
 
@@ -261,14 +265,7 @@ make_compare(const PnsQual *qual, FilterContext *context)
 	if (qual->op == PNS_NE)
 		return make_unequal(qual, &value, 1);
 
-	filter = rules->range(qual, qual->op, value);
-	if (rules->other_type != NULL)
-	{
-		const char *const types[] = {rules->other_type, NULL};
-
-		filter = pns_filter_or(filter, pns_filter_type(qual->column->native, types));
-	}
-	return with_guard(qual, filter);
+	return with_guard(qual, with_other_type(qual, rules->range(qual, qual->op, value)));
 }
 
 /*
@@ -323,7 +320,7 @@ static PnsFilter
 make_equal(const PnsQual *qual, const Datum *values, int nvalues)
 {
 	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
-	const char *path = qual->column->native;
+	PnsFilter	result = pns_filter_none();
 	List	   *points = NIL;
 	List	   *filters = NIL;
 
@@ -342,17 +339,25 @@ make_equal(const PnsQual *qual, const Datum *values, int nvalues)
 	}
 
 	if (points != NIL)
-		pns_filter_add_alternatives(&filters, pns_filter_points(path, points));
-	if (rules->other_type != NULL)
-	{
-		const char *const types[] = {rules->other_type, NULL};
+		pns_filter_add_alternatives(&filters,
+									pns_filter_points(qual->column->native, points));
+	if (filters != NIL)
+		result = pns_filter_join("$or", filters);
+	return with_guard(qual, with_other_type(qual, result));
+}
 
-		pns_filter_add_alternatives(&filters, pns_filter_type(path, types));
-	}
+/*
+ * with_other_type lets in the values of the type, if the class has one, that
+ * no comparison can tell anything about.
+ */
+static PnsFilter
+with_other_type(const PnsQual *qual, PnsFilter filter)
+{
+	const char *const types[] = {pns_fdw_value_rules(qual->class)->other_type, NULL};
 
-	if (filters == NIL)
-		return pns_filter_none();
-	return with_guard(qual, pns_filter_join("$or", filters));
+	if (types[0] == NULL)
+		return filter;
+	return pns_filter_or(filter, pns_filter_type(qual->column->native, types));
 }
 
 /*
@@ -373,13 +378,7 @@ make_unequal(const PnsQual *qual, const Datum *values, int nvalues)
 	pns_bson_open_document(&builder, qual->column->native);
 	pns_filter_append_types(&builder, rules->types);
 	if (points != NIL)
-	{
-		pns_bson_open_array(&builder, "$nin");
-		for (int i = 0; i < list_length(points); i++)
-			pns_bson_append_scalar(&builder, pns_bson_index(i),
-								   *(PnsScalar *) list_nth(points, i));
-		pns_bson_close(&builder);
-	}
+		pns_filter_append_scalars(&builder, "$nin", points);
 	pns_bson_close(&builder);
 	return with_guard(qual, pns_filter_finish(&builder));
 }

@@ -162,12 +162,7 @@ read_options(ImportState *state)
 		}
 		else if (strcmp(def->defname, "nested") == 0)
 		{
-			if (strcmp(value, "flatten") != 0 && strcmp(value, "jsonb") != 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("invalid value for option \"%s\": \"%s\"",
-								def->defname, value),
-						 errhint("Valid values are \"flatten\" and \"jsonb\".")));
+			pns_fdw_check_choice(def, "flatten", "jsonb");
 			state->flatten = strcmp(value, "flatten") == 0;
 		}
 		else

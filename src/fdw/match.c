@@ -60,8 +60,8 @@ pns_filter_or(PnsFilter left, PnsFilter right)
 }
 
 /*
- * pns_filter_add_alternatives appends a filter of the kind SOME to a list; or, if all that
- * it does is to join others by $or, those.
+ * pns_filter_add_alternatives appends a filter of the kind SOME to a list; or,
+ * if all that it does is to join others by $or, those.
  */
 void
 pns_filter_add_alternatives(List **filters, PnsFilter filter)
@@ -157,11 +157,7 @@ pns_filter_points(const char *path, List *scalars)
 
 	pns_bson_begin(&builder);
 	pns_bson_open_document(&builder, path);
-	pns_bson_open_array(&builder, "$in");
-	for (int i = 0; i < list_length(scalars); i++)
-		pns_bson_append_scalar(&builder, pns_bson_index(i),
-							   *(PnsScalar *) list_nth(scalars, i));
-	pns_bson_close(&builder);
+	pns_filter_append_scalars(&builder, "$in", scalars);
 	pns_bson_close(&builder);
 	return pns_filter_finish(&builder);
 }
@@ -214,5 +210,18 @@ pns_filter_append_types(PnsBsonBuilder *builder, const char *const *types)
 	pns_bson_open_array(builder, "$type");
 	for (int i = 0; types[i] != NULL; i++)
 		pns_bson_append_cstring(builder, pns_bson_index(i), types[i]);
+	pns_bson_close(builder);
+}
+
+/*
+ * pns_filter_append_scalars appends an array of scalars (PnsScalar).
+ */
+void
+pns_filter_append_scalars(PnsBsonBuilder *builder, const char *key, List *scalars)
+{
+	pns_bson_open_array(builder, key);
+	for (int i = 0; i < list_length(scalars); i++)
+		pns_bson_append_scalar(builder, pns_bson_index(i),
+							   *(PnsScalar *) list_nth(scalars, i));
 	pns_bson_close(builder);
 }

@@ -43,7 +43,6 @@ typedef struct TableOption
 } TableOption;
 
 static void check_boolean(DefElem *def);
-static void check_choice(DefElem *def, const char *first, const char *second);
 static void check_collection(DefElem *def);
 static void check_database(DefElem *def);
 static void check_fetch_size(DefElem *def);
@@ -377,10 +376,10 @@ check_field(DefElem *def)
 }
 
 /*
- * check_choice demands one of two words.
+ * pns_fdw_check_choice demands one of two words; 22023 where it is neither.
  */
-static void
-check_choice(DefElem *def, const char *first, const char *second)
+void
+pns_fdw_check_choice(DefElem *def, const char *first, const char *second)
 {
 	const char *value = defGetString(def);
 
@@ -397,7 +396,7 @@ check_choice(DefElem *def, const char *first, const char *second)
 static void
 check_json_format(DefElem *def)
 {
-	check_choice(def, "relaxed", "canonical");
+	pns_fdw_check_choice(def, "relaxed", "canonical");
 }
 
 /*
@@ -407,5 +406,5 @@ check_json_format(DefElem *def)
 static void
 check_on_mismatch(DefElem *def)
 {
-	check_choice(def, "error", "null");
+	pns_fdw_check_choice(def, "error", "null");
 }

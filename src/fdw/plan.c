@@ -48,18 +48,12 @@ typedef struct ForeignPlanState
 	double		fetched;		/* documents that the server returns */
 } ForeignPlanState;
 
-/* Replaces operands by parameters of the plan's own. */
-typedef struct OperandContext
-{
-	List	  **operands;		/* the parameters' expressions */
-} OperandContext;
-
 static void set_size(PlannerInfo *root, RelOptInfo *baserel, const PnsTable *table);
 static Oid	scan_user(PlannerInfo *root, RelOptInfo *baserel);
 static void classify_conditions(RelOptInfo *baserel, ForeignPlanState *state);
 static List *needed_attrs(RelOptInfo *baserel, List *local, const PnsTable *table);
-static Node *extract_operands(Node *node, OperandContext *context);
-static Node *extract_operand(Node *node, OperandContext *context);
+static Node *extract_operands(Node *node, List **operands);
+static Node *extract_operand(Node *node, List **operands);
 
 /*
  * pnsGetForeignRelSize estimates the rows of a scan and decides which
@@ -124,27 +118,26 @@ pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid relid,
 	List	   *shipped = NIL;
 	List	   *recheck = NIL;
 	List	   *operands = NIL;
-	OperandContext context = {&operands};
 	ListCell   *lc;
 
 	foreach(lc, scan_clauses)
 	{
 		RestrictInfo *info = lfirst_node(RestrictInfo, lc);
+		bool		ships = list_member_ptr(state->shipped, info);
 
 		/* gating conditions are dealt with elsewhere */
 		if (info->pseudoconstant)
 			continue;
-		if (list_member_ptr(state->shipped, info))
+		if (ships)
 			shipped = lappend(shipped, copyObject(info->clause));
-		if (list_member_ptr(state->shipped, info) &&
-			!list_member_ptr(state->checked, info))
+		if (ships && !list_member_ptr(state->checked, info))
 			recheck = lappend(recheck, info->clause);
 		else
 			local = lappend(local, info->clause);
 	}
 
 	/* the executor compiles them for range table entry 1, see scan.c */
-	shipped = (List *) extract_operands((Node *) shipped, &context);
+	shipped = (List *) extract_operands((Node *) shipped, &operands);
 	ChangeVarNodes((Node *) shipped, baserel->relid, 1, 0);
 
 	return make_foreignscan(tlist, local, baserel->relid, operands,
@@ -249,7 +242,7 @@ needed_attrs(RelOptInfo *baserel, List *local, const PnsTable *table)
  * something only where they stand (a subplan's, or a CASE's).
  */
 static Node *
-extract_operands(Node *node, OperandContext *context)
+extract_operands(Node *node, List **operands)
 {
 	if (node == NULL)
 		return NULL;
@@ -259,10 +252,10 @@ extract_operands(Node *node, OperandContext *context)
 		case T_List:
 		case T_BoolExpr:
 		case T_BooleanTest:
-			return expression_tree_mutator(node, extract_operands, context);
+			return expression_tree_mutator(node, extract_operands, operands);
 		case T_OpExpr:
 		case T_ScalarArrayOpExpr:
-			return expression_tree_mutator(node, extract_operand, context);
+			return expression_tree_mutator(node, extract_operand, operands);
 		default:
 			return copyObject(node);
 	}
@@ -271,27 +264,27 @@ extract_operands(Node *node, OperandContext *context)
 /*
  * extract_operand replaces an expression that has one value for the whole
  * scan, other than a constant, by a parameter whose number is its place in
- * context->operands.  The executor evaluates those when the scan starts.
+ * *operands.  The executor evaluates those when the scan starts.
  */
 static Node *
-extract_operand(Node *node, OperandContext *context)
+extract_operand(Node *node, List **operands)
 {
 	Param	   *param;
 
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, List))
-		return expression_tree_mutator(node, extract_operand, context);
+		return expression_tree_mutator(node, extract_operand, operands);
 	if (IsA(node, Const) || !pns_fdw_is_operand(node))
 		return copyObject(node);
 
 	param = makeNode(Param);
 	param->paramkind = PARAM_EXEC;
-	param->paramid = list_length(*context->operands);
+	param->paramid = list_length(*operands);
 	param->paramtype = exprType(node);
 	param->paramtypmod = exprTypmod(node);
 	param->paramcollid = exprCollation(node);
 	param->location = -1;
-	*context->operands = lappend(*context->operands, node);
+	*operands = lappend(*operands, node);
 	return (Node *) param;
 }

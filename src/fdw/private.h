@@ -50,6 +50,7 @@ typedef struct PnsTable
 
 extern PnsTable *pns_fdw_get_table(Oid relid);
 extern char *pns_fdw_table_label(const PnsTable *table);
+extern void pns_fdw_check_choice(DefElem *def, const char *first, const char *second);
 
 /* ---------- settings.c ---------- */
 
@@ -230,6 +231,8 @@ extern PnsFilter pns_filter_finish(PnsBsonBuilder *builder);
 extern PnsFilter *pns_filter_copy(PnsFilter filter);
 extern void pns_filter_add_alternatives(List **filters, PnsFilter filter);
 extern void pns_filter_append_types(PnsBsonBuilder *builder, const char *const *types);
+extern void pns_filter_append_scalars(PnsBsonBuilder *builder, const char *key,
+									  List *scalars);
 
 /* ---------- pipeline.c ---------- */
 
