@@ -269,6 +269,10 @@ extern void pnsReScanForeignScan(ForeignScanState *node);
 extern void pnsEndForeignScan(ForeignScanState *node);
 extern void pnsExplainForeignScan(ForeignScanState *node, struct ExplainState *es);
 
+/* ---------- explain.c ---------- */
+
+extern void pns_fdw_explain_use(const PnsRemoteUse *use, struct ExplainState *es);
+
 /* ---------- statistics.c ---------- */
 
 /* What the server knows of a collection's size. */

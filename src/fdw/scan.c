@@ -41,6 +41,7 @@ typedef struct PnsScanState
 	MemoryContext cursor_context;	/* reset with each rescan */
 	PnsCursor  *cursor;			/* NULL until the first row is asked for */
 	bool		done;			/* no row is left */
+	PnsRemoteUse use;			/* over all loops, for EXPLAIN ANALYZE */
 } PnsScanState;
 
 static List *compile_quals(List *exprs, const PnsTable *table);
@@ -156,7 +157,8 @@ pnsEndForeignScan(ForeignScanState *node)
 }
 
 /*
- * pnsExplainForeignScan shows the collection and, if verbose, the command.
+ * pnsExplainForeignScan shows the collection, if verbose the command, and what
+ * the execution has asked of the server.
  */
 void
 pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
@@ -166,6 +168,8 @@ pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
 	PnsDocument pipeline;
 
 	ExplainPropertyText("MongoDB Collection", pns_fdw_table_label(state->table), es);
+	if (es->analyze)
+		pns_fdw_explain_use(&state->use, es);
 	if (!es->verbose)
 		return;
 
@@ -219,12 +223,15 @@ open_cursor(PnsScanState *state)
 	if (filter.kind == PNS_FILTER_NONE)
 		state->done = true;
 	else
+	{
 		state->cursor =
 			pns_mongo_aggregate(pns_mongo_get_connection(state->table->serverid, state->userid),
 								state->table->database, state->table->collection,
 								pns_fdw_make_pipeline(&filter, state->table, state->attrs),
 								pns_fdw_scan_options(state->quals),
 								state->table->fetch_size);
+		pns_mongo_cursor_count(state->cursor, &state->use);
+	}
 	MemoryContextSwitchTo(old);
 }
 

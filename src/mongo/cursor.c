@@ -29,6 +29,7 @@ struct PnsCursor
 	const char *database;		/* in UTF-8 */
 	PnsDocument command;		/* that the server answers with a cursor */
 	int			batch_size;
+	PnsRemoteUse *use;			/* the caller's; NULL: nobody counts */
 
 	/* of the last reply */
 	bool		started;		/* there was one */
@@ -44,6 +45,7 @@ static PnsCursor *create_cursor(PnsConnection *connection,
 								const char *database, PnsDocument command,
 								int batch_size);
 static void fetch_batch(PnsCursor *cursor);
+static void count_batch(PnsCursor *cursor, uint32 bytes, instr_time began);
 static bool ask_for_batch(PnsCursor *cursor, bson_t *reply, bson_error_t *error);
 static void read_batch(PnsCursor *cursor, PnsDocument reply);
 static void read_namespace(PnsCursor *cursor, const PnsBsonValue *value);
@@ -113,7 +115,18 @@ pns_mongo_cursor_next(PnsCursor *cursor, PnsDocument *document)
 	if (cursor->batch.value.type != PNS_BSON_DOCUMENT)
 		throw_no_cursor();
 	*document = pns_bson_value_document(&cursor->batch.value);
+	if (cursor->use != NULL)
+		cursor->use->documents++;
 	return true;
+}
+
+/*
+ * pns_mongo_cursor_count makes a cursor count what it does from now on.
+ */
+void
+pns_mongo_cursor_count(PnsCursor *cursor, PnsRemoteUse *use)
+{
+	cursor->use = use;
 }
 
 /*
@@ -223,11 +236,13 @@ fetch_batch(PnsCursor *cursor)
 	bson_t		reply;
 	bson_error_t error = {0};
 	PnsDocument batch;
+	instr_time	began;
 
 	if (cursor->handle->object == NULL)
 		pns_mongo_throw_closed();
 	pns_mongo_require_client(connection);
 
+	INSTR_TIME_SET_CURRENT(began);
 	if (!ask_for_batch(cursor, &reply, &error))
 	{
 		PnsDocument answer = copy_document(bson_get_data(&reply), reply.len);
@@ -240,9 +255,30 @@ fetch_batch(PnsCursor *cursor)
 	pns_base_handle_release(cursor->reply);
 	cursor->reply->object = bson_destroy_with_steal(&reply, true, &batch.size);
 	batch.data = cursor->reply->object;
+	count_batch(cursor, batch.size, began);
 	read_batch(cursor, batch);
 	cursor->started = true;
 	pns_mongo_after_call(connection);
+}
+
+/*
+ * count_batch counts a reply of so many bytes, which was asked for when it
+ * began.
+ */
+static void
+count_batch(PnsCursor *cursor, uint32 bytes, instr_time began)
+{
+	PnsRemoteUse *use = cursor->use;
+	instr_time	now;
+
+	if (use == NULL)
+		return;
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_ACCUM_DIFF(use->waited, now, began);
+	if (!cursor->started)
+		use->queries++;
+	use->batches++;
+	use->bytes += bytes;
 }
 
 /*

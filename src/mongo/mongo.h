@@ -240,6 +240,19 @@ extern PnsConnection *pns_mongo_get_connection(Oid serverid, Oid userid);
 typedef struct PnsCursor PnsCursor;
 
 /*
+ * What was asked of a server, and what came back: the sum over the cursors
+ * that count in it.
+ */
+typedef struct PnsRemoteUse
+{
+	uint64		queries;		/* commands that opened a cursor */
+	uint64		batches;		/* replies, the first ones among them */
+	uint64		documents;		/* that were taken from them */
+	uint64		bytes;			/* of the replies */
+	instr_time	waited;			/* for the replies */
+} PnsRemoteUse;
+
+/*
  * Run an aggregation.  pipeline is a BSON array; options may have members of
  * the aggregate command's own (hint, allowDiskUse, comment, maxTimeMS) and may
  * be empty.  The command is sent by the first pns_mongo_cursor_next.  The
@@ -257,6 +270,9 @@ extern PnsCursor *pns_mongo_aggregate(PnsConnection *connection,
  * CONTEXT).
  */
 extern bool pns_mongo_cursor_next(PnsCursor *cursor, PnsDocument *document);
+
+/* Count what a cursor does in use as well, which must live as long as it. */
+extern void pns_mongo_cursor_count(PnsCursor *cursor, PnsRemoteUse *use);
 
 /* Close a cursor early, here and on the server. */
 extern void pns_mongo_cursor_close(PnsCursor *cursor);
