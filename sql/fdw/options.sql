@@ -7,6 +7,10 @@ RESET client_min_messages;
 CREATE SCHEMA fdw_options;
 SET search_path = fdw_options;
 
+-- settings say what they do, in alphabetical order of the kinds
+SELECT name, setting, short_desc FROM pg_settings
+WHERE name LIKE 'pynomaly\_store.enable\_%' ORDER BY name COLLATE "C";
+
 -- every object of the extension has a comment, and the schema; later versions
 -- of PostgreSQL count the array type too, which is its element's
 SELECT i.type, i.identity
@@ -34,6 +38,11 @@ CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (on_mismatch 'ignore');
 CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (json_format 'pretty');
 CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (fetch_size '-1');
 CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (fetch_size 'many');
+CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (fdw_tuple_cost '-1');
+CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (fdw_startup_cost 'NaN');
+CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (fdw_startup_cost 'inf');
+CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (async_capable 'perhaps');
+CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (enable_limit_pushdown 'perhaps');
 CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (database 'a.b');
 CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (database '');
 CREATE FOREIGN TABLE bad (n int) SERVER s OPTIONS (collection 'a$b');
@@ -80,7 +89,10 @@ CREATE SERVER all_options FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (
     database 'd', use_remote_estimate 'false', on_mismatch 'null',
     json_format 'canonical', fetch_size '500',
     enable_join_pushdown 'false', enable_aggregate_pushdown 'false',
-    enable_order_by_pushdown 'false');
+    enable_order_by_pushdown 'false', enable_limit_pushdown 'false',
+    enable_expression_pushdown 'false', enable_condition_pushdown 'false',
+    enable_batched_join_pushdown 'false', async_capable 'false',
+    fdw_startup_cost '25.5', fdw_tuple_cost '0');
 -- what mongo_fdw calls some of them
 CREATE SERVER as_mongo_fdw FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (
     address 'db.example.org', port '27018', authentication_database 'admin',
@@ -100,6 +112,18 @@ CREATE FOREIGN TABLE all_columns (
     enable_join_pushdown 'true', enable_aggregate_pushdown 'true',
     enable_order_by_pushdown 'true', fetch_size '0');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT n, dotted FROM all_columns WHERE n = 1;
+
+-- a setting, the table's option, and the server's below it
+CREATE FOREIGN TABLE switched (n int) SERVER all_options;
+EXPLAIN (COSTS OFF) SELECT FROM switched WHERE n = 1;
+ALTER FOREIGN TABLE switched OPTIONS (enable_condition_pushdown 'true');
+EXPLAIN (COSTS OFF) SELECT FROM switched WHERE n = 1;
+SET pynomaly_store.enable_condition_pushdown = off;
+EXPLAIN (COSTS OFF) SELECT FROM switched WHERE n = 1;
+RESET pynomaly_store.enable_condition_pushdown;
+SET pynomaly_store.enable_pushdown = off;
+EXPLAIN (COSTS OFF) SELECT FROM switched WHERE n = 1;
+RESET pynomaly_store.enable_pushdown;
 -- a port is no part of the host
 CREATE SERVER bad FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (host 'localhost:27017');
 CREATE SERVER ipv6 FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (host '::1');

@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/reloptions.h"
 #include "access/table.h"
 #include "catalog/pg_attribute.h"
@@ -32,6 +34,13 @@
 /* The database that MongoDB's own shell uses where none is named. */
 #define DEFAULT_DATABASE "test"
 
+/*
+ * Costs in the planner's unit.  A round trip is a start-up cost, as in
+ * postgres_fdw; a document costs more to fetch than a row of a heap page.
+ */
+#define DEFAULT_STARTUP_COST 100.0
+#define DEFAULT_TUPLE_COST 0.2
+
 /* Checks one option's value; raises what is wrong with it. */
 typedef void (*OptionCheck) (DefElem *def);
 
@@ -44,6 +53,7 @@ typedef struct TableOption
 
 static void check_boolean(DefElem *def);
 static void check_collection(DefElem *def);
+static void check_cost(DefElem *def);
 static void check_database(DefElem *def);
 static void check_fetch_size(DefElem *def);
 static void check_field(DefElem *def);
@@ -57,24 +67,38 @@ static void read_column(PnsTableColumn *column, Oid relid, Form_pg_attribute att
 static void set_native_path(PnsTableColumn *column);
 
 /*
- * The wrapper's own options.  The three pushdown switches are mongo_fdw's;
- * they say what may be shipped beyond conditions.
+ * The wrapper's own options.  Of the switches that say what may be shipped,
+ * see settings.c, those of joins, aggregates and ORDER BY are mongo_fdw's too.
  */
 static const TableOption table_options[] = {
+	{"async_capable", ForeignServerRelationId, check_boolean},
 	{"database", ForeignServerRelationId, check_database},
 	{"enable_aggregate_pushdown", ForeignServerRelationId, check_boolean},
+	{"enable_batched_join_pushdown", ForeignServerRelationId, check_boolean},
+	{"enable_condition_pushdown", ForeignServerRelationId, check_boolean},
+	{"enable_expression_pushdown", ForeignServerRelationId, check_boolean},
 	{"enable_join_pushdown", ForeignServerRelationId, check_boolean},
+	{"enable_limit_pushdown", ForeignServerRelationId, check_boolean},
 	{"enable_order_by_pushdown", ForeignServerRelationId, check_boolean},
+	{"fdw_startup_cost", ForeignServerRelationId, check_cost},
+	{"fdw_tuple_cost", ForeignServerRelationId, check_cost},
 	{"fetch_size", ForeignServerRelationId, check_fetch_size},
 	{"json_format", ForeignServerRelationId, check_json_format},
 	{"on_mismatch", ForeignServerRelationId, check_on_mismatch},
 	{"use_remote_estimate", ForeignServerRelationId, check_boolean},
 
+	{"async_capable", ForeignTableRelationId, check_boolean},
 	{"collection", ForeignTableRelationId, check_collection},
 	{"database", ForeignTableRelationId, check_database},
 	{"enable_aggregate_pushdown", ForeignTableRelationId, check_boolean},
+	{"enable_batched_join_pushdown", ForeignTableRelationId, check_boolean},
+	{"enable_condition_pushdown", ForeignTableRelationId, check_boolean},
+	{"enable_expression_pushdown", ForeignTableRelationId, check_boolean},
 	{"enable_join_pushdown", ForeignTableRelationId, check_boolean},
+	{"enable_limit_pushdown", ForeignTableRelationId, check_boolean},
 	{"enable_order_by_pushdown", ForeignTableRelationId, check_boolean},
+	{"fdw_startup_cost", ForeignTableRelationId, check_cost},
+	{"fdw_tuple_cost", ForeignTableRelationId, check_cost},
 	{"fetch_size", ForeignTableRelationId, check_fetch_size},
 	{"json_format", ForeignTableRelationId, check_json_format},
 	{"on_mismatch", ForeignTableRelationId, check_on_mismatch},
@@ -146,6 +170,9 @@ pns_fdw_get_table(Oid relid)
 	table->serverid = server->serverid;
 	table->database = pstrdup(DEFAULT_DATABASE);
 	table->collection = get_rel_name(relid);
+	table->async_capable = true;
+	table->startup_cost = DEFAULT_STARTUP_COST;
+	table->tuple_cost = DEFAULT_TUPLE_COST;
 
 	/* what the table says comes last, so that it wins */
 	read_table_options(table, server->options, &null_on_mismatch, &json_format);
@@ -193,13 +220,28 @@ read_table_options(PnsTable *table, List *options, bool *null_on_mismatch,
 	foreach(lc, options)
 	{
 		DefElem    *def = (DefElem *) lfirst(lc);
+		int			kind = pns_fdw_pushdown_option(def->defname);
 
-		if (strcmp(def->defname, "database") == 0)
+		if (kind >= 0)
+		{
+			uint32		bit = 1 << kind;
+
+			table->not_pushed &= ~bit;
+			if (!defGetBoolean(def))
+				table->not_pushed |= bit;
+		}
+		else if (strcmp(def->defname, "database") == 0)
 			table->database = defGetString(def);
 		else if (strcmp(def->defname, "collection") == 0)
 			table->collection = defGetString(def);
 		else if (strcmp(def->defname, "use_remote_estimate") == 0)
 			table->use_remote_estimate = defGetBoolean(def);
+		else if (strcmp(def->defname, "async_capable") == 0)
+			table->async_capable = defGetBoolean(def);
+		else if (strcmp(def->defname, "fdw_startup_cost") == 0)
+			(void) parse_real(defGetString(def), &table->startup_cost, 0, NULL);
+		else if (strcmp(def->defname, "fdw_tuple_cost") == 0)
+			(void) parse_real(defGetString(def), &table->tuple_cost, 0, NULL);
 		else if (strcmp(def->defname, "fetch_size") == 0)
 			(void) parse_int(defGetString(def), &table->fetch_size, 0, NULL);
 		else if (strcmp(def->defname, "on_mismatch") == 0)
@@ -339,6 +381,22 @@ static void
 check_collection(DefElem *def)
 {
 	pns_mongo_check_collection_name(defGetString(def));
+}
+
+/*
+ * check_cost demands a cost in the planner's unit, 0 or more.
+ */
+static void
+check_cost(DefElem *def)
+{
+	double		value;
+	const char *text = defGetString(def);
+
+	if (!parse_real(text, &value, 0, NULL) || !(value >= 0) || isinf(value))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", def->defname, text),
+				 errhint("It is a cost in the planner's unit, 0 or more.")));
 }
 
 /*

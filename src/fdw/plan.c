@@ -27,13 +27,6 @@
 
 #include "fdw/private.h"
 
-/*
- * Costs in the planner's unit.  A round trip is a start-up cost, as in
- * postgres_fdw; a document costs more to fetch than a row of a heap page.
- */
-#define REMOTE_STARTUP_COST 100.0
-#define REMOTE_TUPLE_COST 0.2
-
 /* What a collection that was never analyzed is taken for. */
 #define DEFAULT_DOCUMENTS 1000.0
 #define DEFAULT_DOCUMENT_WIDTH 200
@@ -88,10 +81,10 @@ pnsGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 	Cost		total_cost;
 
 	cost_qual_eval(&checks, state->checked, root);
-	startup_cost = REMOTE_STARTUP_COST + checks.startup +
+	startup_cost = state->table->startup_cost + checks.startup +
 		baserel->reltarget->cost.startup;
 	total_cost = startup_cost +
-		state->fetched * (REMOTE_TUPLE_COST + cpu_tuple_cost + checks.per_tuple) +
+		state->fetched * (state->table->tuple_cost + cpu_tuple_cost + checks.per_tuple) +
 		baserel->rows * baserel->reltarget->cost.per_tuple;
 
 	/* the server looks at every document, unless an index helps it */
@@ -196,7 +189,8 @@ classify_conditions(RelOptInfo *baserel, ForeignPlanState *state)
 		RestrictInfo *info = lfirst_node(RestrictInfo, lc);
 		PnsQual    *qual = NULL;
 
-		if (pns_fdw_enable_pushdown && !info->pseudoconstant)
+		if (!info->pseudoconstant &&
+			pns_fdw_pushes(state->table, PNS_PUSH_CONDITION))
 			qual = pns_fdw_compile_qual(info->clause, state->table, baserel->relid);
 
 		if (qual != NULL)

@@ -43,6 +43,10 @@ typedef struct PnsTable
 	char	   *database;
 	char	   *collection;
 	bool		use_remote_estimate;
+	bool		async_capable;	/* an Append may wait for several at once */
+	double		startup_cost;	/* of a query, in the planner's unit */
+	double		tuple_cost;		/* of a document that the server returns */
+	uint32		not_pushed;		/* 1 << PnsPushdown: options say no */
 	int			fetch_size;		/* documents; 0 leaves it to the server */
 	int			ncolumns;
 	PnsTableColumn *columns;	/* [attnum - 1] */
@@ -54,7 +58,20 @@ extern void pns_fdw_check_choice(DefElem *def, const char *first, const char *se
 
 /* ---------- settings.c ---------- */
 
-extern bool pns_fdw_enable_pushdown;
+/* The kinds of pushdown that can be switched off, each by itself. */
+typedef enum PnsPushdown
+{
+	PNS_PUSH_AGGREGATE,			/* aggregates, GROUP BY, DISTINCT */
+	PNS_PUSH_BATCHED_JOIN,		/* keys of other rows, in batches */
+	PNS_PUSH_CONDITION,
+	PNS_PUSH_EXPRESSION,		/* what only $expr or $addFields can say */
+	PNS_PUSH_JOIN,				/* of collections */
+	PNS_PUSH_LIMIT,				/* LIMIT and OFFSET */
+	PNS_PUSH_ORDER_BY
+} PnsPushdown;
+
+extern bool pns_fdw_pushes(const PnsTable *table, PnsPushdown kind);
+extern int	pns_fdw_pushdown_option(const char *name);
 
 /* ---------- qual.c ---------- */
 
