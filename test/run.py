@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 
+from servers.secantus import Secantus
 from servers.stack import Stack
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -23,6 +24,7 @@ LOGS = os.path.join(ROOT, "build", "check")
 SECONDS_PER_FILE = 1200                 # and then a test hangs
 SECONDS_PER_QUERY = 0.5                 # of the differential test, besides
 SEED = 20240229
+STANDALONE_SHARE = 5                    # of the queries, run there as well
 SHOWN_LINES, SHOWN_COLUMNS = 100, 300
 REGRESS_LINE = re.compile(              # of PostgreSQL 15, and of later ones
     r"^(?:test\s+(?P<old>\S+)\s+\.\.\. (?P<old_result>\w+)"
@@ -158,11 +160,11 @@ def run_guard(run, name):
         run.count(name, status == 0, status != 0, seconds, output)
 
 
-def run_tap(run, name, command, limit=SECONDS_PER_FILE):
+def run_tap(run, name, command, limit=SECONDS_PER_FILE, **changes):
     """Run a program that prints TAP, and count its tests."""
     if not run.wants(name):
         return
-    status, output, seconds = run.execute(name, command, limit)
+    status, output, seconds = run.execute(name, command, limit, **changes)
     passed = len(re.findall(r"^ok \d+", output, re.M))
     bad = re.findall(r"^not ok \d+.*\n(?:#.*\n)*", output, re.M)
     failed = len(bad)
@@ -241,10 +243,26 @@ def run_everything(run):
                     "test/differential/test_*.py"):
         for name in sorted(glob.glob(pattern, root_dir=run.tree)):
             run_tap(run, name, [sys.executable, name])
-    run_tap(run, "test/differential/run.py",
-            [sys.executable, "test/differential/run.py",
-             "--queries", str(run.queries), "--seed", str(SEED)],
-            SECONDS_PER_FILE + run.queries * SECONDS_PER_QUERY)
+    run_differential(run, "test/differential/run.py", run.queries, SEED)
+    if not os.environ.get("MONGO_URI"):
+        run_standalone(run)
+
+
+def run_differential(run, name, queries, seed, **changes):
+    """Run the differential test."""
+    run_tap(run, name, [sys.executable, "test/differential/run.py",
+                        "--queries", str(queries), "--seed", str(seed)],
+            SECONDS_PER_FILE + queries * SECONDS_PER_QUERY, **changes)
+
+
+def run_standalone(run):
+    """Run the differential test on a server without a replica set."""
+    name = "test/differential/run.py standalone"
+    if run.wants(name):
+        server = run.stack.start_one(Secantus(
+            run.stack.path("standalone"), run.stack.python, standalone=True))
+        run_differential(run, name, run.queries // STANDALONE_SHARE, SEED + 1,
+                         MONGO_URI=server.uri)
 
 
 def keep_server_logs(stack):

@@ -85,6 +85,10 @@ OPERANDS = {
     "jsonb": ["jsonb"],
 }
 SHIPPABLE = set(OPERANDS) - {"interval", "inet", "jsonb"}
+# What docs/pushdown.md says is shipped exactly: leaves, by their maker, on
+# columns of some kinds.
+EXACT_MAKERS = {"member_of"}
+EXACT_KINDS = {"enum", "objectid"}
 COMPARISONS = ["=", "=", "=", "<>", "<", "<=", ">", ">="]
 
 
@@ -110,6 +114,8 @@ class Leaf:
 
     parts: tuple
     columns: frozenset
+    risky: bool = False  # PostgreSQL may raise an error when it evaluates it
+    construct: str = None  # "comparison of int4": what the census counts
 
     def render(self, operand):
         """Return its SQL; operand(Operand) gives an operand's."""
@@ -120,6 +126,10 @@ class Leaf:
     def used(self):
         """Return the columns in it."""
         return self.columns
+
+    def may_fail(self):
+        """May its evaluation raise an error?"""
+        return self.risky
 
     def smaller(self):
         """Yield simpler conditions."""
@@ -150,6 +160,10 @@ class Tree:
     def used(self):
         """Return the columns in it."""
         return frozenset().union(*(node.used() for node in self.nodes))
+
+    def may_fail(self):
+        """May its evaluation raise an error?"""
+        return any(node.may_fail() for node in self.nodes)
 
     def smaller(self):
         """Yield simpler conditions: a node alone, one left out, one smaller."""
@@ -182,10 +196,15 @@ class Conditions:
         self.table = table
         self.alias = alias
         self.known = {c.name: table.values(c.name) for c in table.columns}
+        self.expressions = None  # other makers of leaves, which need this one
 
     def reference(self, column):
         """Return a column as an expression."""
         return f"{self.alias}.{identifier(column.name)}"
+
+    def key(self, column):
+        """Return what a column in use is known by."""
+        return column.name if self.alias == "a" else f"{self.alias}\0{column.name}"
 
     def column(self):
         """Return a random column, mostly one whose conditions can be shipped."""
@@ -223,6 +242,14 @@ class Conditions:
         return self.rng.choice(["", "NOT "]) + word
 
     def leaf(self):
+        """Return a condition on one column, or on an expression."""
+        if self.expressions and self.rng.random() < 0.4:
+            leaf = self.expressions.leaf()
+            if leaf:
+                return leaf
+        return self.leaf_of_columns()
+
+    def leaf_of_columns(self):
         """Return a condition on one column."""
         column = self.column()
         draw = self.rng.random()
@@ -237,11 +264,13 @@ class Conditions:
                 makers = [self.null_test, self.comparison, self.json_test]
         elif kind == "array":
             makers += [self.array_test] * 3
-        return self.rng.choice(makers)(column)
+        maker = self.rng.choice(makers)
+        leaf = maker(column)
+        return replace(leaf, construct=f"{maker.__name__} of {kind}")
 
     def of(self, column, *parts):
         """Make a leaf; the column's expression is put in front of the parts."""
-        return Leaf((self.reference(column),) + parts, frozenset([column.name]))
+        return Leaf((self.reference(column),) + parts, frozenset([self.key(column)]))
 
     def operand(self, column, type_=None):
         """Return an operand to compare a column with."""
@@ -273,10 +302,10 @@ class Conditions:
             peers = [c for c in self.table.columns if c.type == column.type]
             other = self.rng.choice(peers)
             parts = (self.reference(column), f" {operator} ", self.reference(other))
-            return Leaf(parts, frozenset([column.name, other.name]))
+            return Leaf(parts, frozenset([self.key(column), self.key(other)]))
         if draw < 0.3:
             parts = (self.operand(column), f" {operator} ", self.reference(column))
-            return Leaf(parts, frozenset([column.name]))
+            return Leaf(parts, frozenset([self.key(column)]))
         return self.of(column, f" {operator} ", self.operand(column))
 
     def member_of(self, column):
@@ -338,7 +367,7 @@ class Conditions:
         elif kind in ("text", "varchar", "char"):
             choices += [f"upper({name}) = 'ABC'", f"{name} || 'x' = 'abx'"]
             choices += [f"{name} LIKE 'a%'", f"{name} ~ '^[a-c]+$'"]
-        return Leaf((self.rng.choice(choices),), frozenset([column.name]))
+        return Leaf((self.rng.choice(choices),), frozenset([self.key(column)]))
 
     def json_test(self, column):
         """Operators of jsonb."""
@@ -360,10 +389,16 @@ class Conditions:
         if element.sql in POOLS and self.rng.random() < 0.4:
             texts = [self.rng.choice(POOLS[element.sql]) for _ in range(2)]
             member = Operand(texts[0], element.sql, True, texts[1])
-            return Leaf((member, f" = ANY ({name})"), frozenset([column.name]))
+            return Leaf((member, f" = ANY ({name})"), frozenset([self.key(column)]))
         if self.rng.random() < 0.2:
-            return Leaf((f"cardinality({name}) > 1",), frozenset([column.name]))
+            return Leaf((f"cardinality({name}) > 1",), frozenset([self.key(column)]))
         return self.of(column, f" {operator} ", operand)
+
+
+def is_listed(construct):
+    """Is a construct one that is said to be shipped exactly?"""
+    maker, _, kind = construct.partition(" of ")
+    return maker in EXACT_MAKERS and kind in EXACT_KINDS
 
 
 def tests_null(condition):

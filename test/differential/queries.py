@@ -1,102 +1,28 @@
-"""Random queries over a table, and how they are written down."""
+"""Random queries over a table."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import conditions
 from conditions import COMPARISONS, TRUE, Conditions, Leaf, Operand, base_kind
+from expressions import Expressions
+from joins import Joins
+from query import UNGROUPED, Query
 
-# Types for which several values stand for one group (-0 and 0, 1.1 and 1.10),
-# or none.
-UNGROUPED = {"json", "interval", "array"}
 LOCAL_ROWS = 6
 PLANNER = ["enable_hashjoin", "enable_mergejoin", "enable_material", "enable_memoize"]
 PLANNER += ["enable_nestloop", "enable_sort", "enable_hashagg"]
 
 
-@dataclass(frozen=True)
-class Query:
-    """A query: a template, its targets, conditions, and how it is run.
-
-    In the template {targets}, {where} and {on} stand for those, {t} for the
-    table and {local} for a small local table.
-    """
-
-    kind: str
-    template: str
-    targets: tuple  # of (SQL, columns in it)
-    where: object
-    on: object = TRUE
-    ordered: bool = False
-    loose: bool = False  # any value of a group may stand for it
-    mode: str = "literal"  # or "custom", "generic": a prepared statement
-    settings: tuple = ()
-
-    def used(self):
-        """Return the columns that the query uses."""
-        columns = frozenset().union(*(columns for _, columns in self.targets))
-        return columns | self.where.used() | self.on.used()
-
-    def body(self, table, local, operand):
-        """Return the SELECT; operand(Operand) writes an operand."""
-        text = self.template.replace(
-            "{targets}", ", ".join(sql for sql, _ in self.targets)
-        )
-        # Conditions are put in last: constants may look like a placeholder.
-        text = text.replace("{t}", table).replace("{local}", local)
-        pieces = []
-        for piece in text.split("{where}"):
-            joined = piece.split("{on}")
-            pieces.append(self.on.render(operand).join(joined))
-        return self.where.render(operand).join(pieces)
-
-    def script(self, table, local):
-        """Return the statements that run the query."""
-        lines = [f"SET {name} = off" for name in self.settings]
-        if self.mode == "literal":
-            return lines + [self.body(table, local, Operand.literal)]
-        operands = []
-
-        def number(operand):
-            operands.append(operand)
-            return f"${len(operands)}"
-
-        body = self.body(table, local, number)
-        types = ", ".join(operand.type for operand in operands)
-        lines.append(f"SET plan_cache_mode = force_{self.mode}_plan")
-        lines.append(f"PREPARE q{'(' + types + ')' if types else ''} AS {body}")
-        for values in (
-            [operand.literal() for operand in operands],
-            [replace(o, text=o.second).literal() for o in operands],
-        ):
-            lines.append(f"EXECUTE q{'(' + ', '.join(values) + ')' if values else ''}")
-        return lines if operands else lines[:-1]
-
-    def smaller(self):
-        """Yield simpler queries."""
-        if self.mode != "literal":
-            yield replace(self, mode="literal")
-        if self.settings:
-            yield replace(self, settings=())
-        plain = "SELECT {targets} FROM {t} a WHERE {where}"
-        if self.template != plain and self.on == TRUE:
-            yield replace(self, template=plain, ordered=False)
-        if len(self.targets) > 1:
-            for target in self.targets:
-                yield replace(self, targets=(target,))
-        for where in self.where.smaller():
-            yield replace(self, where=where)
-        for condition in self.on.smaller():
-            yield replace(self, on=condition)
-
-
 class Queries:
     """Makes queries over one table."""
 
-    def __init__(self, rng, table, local):
+    def __init__(self, rng, table, local, others=()):
         self.rng = rng
         self.table = table
         self.local = local
         self.conditions = Conditions(rng, table)
+        self.conditions.expressions = Expressions(rng, self.conditions)
+        self.others = others  # tables that it is joined with
         self.makers = [
             (self.scan, 10),
             (self.count, 2),
@@ -109,13 +35,23 @@ class Queries:
             (self.subquery, 3),
             (self.self_join, 1),
             (self.union, 1),
+            (self.ordered, 3),
+            (self.ties, 1),
+            (self.distinct_on, 1),
+            (self.grouped_expressions, 3),
+            (self.grouping_sets, 1),
+            (self.nested, 1),
         ]
+        if others:
+            joins = Joins(self)
+            self.makers += [(joins.join, 6), (joins.aggregate, 2), (joins.exists, 3)]
 
     def random(self):
         """Return a random query."""
         makers, weights = zip(*self.makers)
         query = self.rng.choices(makers, weights)[0]()
-        mode = self.rng.choice(["literal", "literal", "custom", "generic"])
+        modes = ["literal"] * 6 + ["custom"] * 3 + ["generic"] * 3 + ["cursor"]
+        mode = self.rng.choice(modes)
         count = self.rng.choice([0, 0, 1, 2, 3])
         return replace(
             query, mode=mode, settings=tuple(sorted(self.rng.sample(PLANNER, count)))
@@ -129,7 +65,8 @@ class Queries:
 
     def target(self, column):
         """Return a column as a target."""
-        return self.conditions.reference(column), frozenset([column.name])
+        name = self.conditions.reference(column)
+        return name, frozenset([self.conditions.key(column)])
 
     def targets(self):
         """Return random targets."""
@@ -311,6 +248,161 @@ class Queries:
         )
         return Query(
             "union", template, ((name, used),), self.where(), self.where(), loose=True
+        )
+
+
+    def order(self, count):
+        """Return an ORDER BY of some columns and expressions, and what it uses.
+
+        The number of the document makes it total.
+        """
+        leaves, keys = [], []
+        for _ in range(count):
+            value = None
+            if self.rng.random() < 0.3:
+                value = self.conditions.expressions.value()
+            if value is not None:
+                leaf = value.and_then()
+                leaves.append(leaf)
+                sql = leaf.render(Operand.literal)
+            else:
+                sql, used = self.target(self.grouped())
+                leaves.append(Leaf((), used))
+            direction = self.rng.choice(["", " DESC"])
+            nulls = self.rng.choice(["", "", " NULLS FIRST", " NULLS LAST"])
+            keys.append(f"({sql}){direction}{nulls}")
+        return ", ".join(keys + [self.number()[0]]), tuple(leaves)
+
+    def ordered(self):
+        """Return rows in a total order, all of them or some."""
+        order, leaves = self.order(self.rng.randint(1, 3))
+        limits = ["", "", " LIMIT 5", " OFFSET 3", " LIMIT 4 OFFSET 1", " LIMIT ALL"]
+        limits += [" LIMIT 0", " LIMIT NULL", " OFFSET 4294967296"]
+        template = (
+            "SELECT {targets} FROM {t} a WHERE {where} "
+            f"ORDER BY {order}{self.rng.choice(limits)}"
+        )
+        targets = (self.number(),) + self.targets()
+        return Query(
+            "ordered", template, targets, self.where(), ordered=True, extra=leaves
+        )
+
+    def ties(self):
+        """Return the first rows of an order and those that are equal to the last."""
+        name, used = self.target(self.grouped())
+        direction = self.rng.choice(["", " DESC", " NULLS FIRST", " DESC NULLS LAST"])
+        template = (
+            "SELECT {targets} FROM {t} a WHERE {where} "
+            f"ORDER BY {name}{direction} FETCH FIRST 3 ROWS WITH TIES"
+        )
+        targets = ((name, used), self.number())
+        return Query("ties", template, targets, self.where(), loose=True)
+
+    def distinct_on(self):
+        """Return one row of each value of a column."""
+        name, used = self.target(self.grouped())
+        key, _ = self.number()
+        template = (
+            f"SELECT DISTINCT ON ({name}) {{targets}} FROM {{t}} a WHERE {{where}} "
+            f"ORDER BY {name}, {key}"
+        )
+        targets = (self.number(), (name, used)) + self.targets()
+        return Query("distinct on", template, targets, self.where(), ordered=True)
+
+    def fancy_aggregate(self):
+        """Return an aggregate with DISTINCT, ORDER BY or FILTER, and its uses."""
+        column = self.rng.choice(self.table.columns)
+        name, used = self.target(column)
+        key, _ = self.number()
+        kind = base_kind(column.type)
+        choices = [f"count({name})"]
+        if kind not in UNGROUPED:
+            choices += [f"count(DISTINCT {name})", f"array_agg({key} ORDER BY {key})"]
+        if kind in ("int2", "int4", "int8"):
+            choices += [f"sum(DISTINCT {name})", f"variance({name})", f"avg({name})"]
+            choices += [f"stddev_pop({name})", f"sum({name}::int8)"]
+            choices += [f"max(- {name}::int8)"]
+            choices += [f"percentile_disc(0.5) WITHIN GROUP (ORDER BY {name})"]
+        elif kind in ("float4", "float8"):
+            near = f"FILTER (WHERE {name} BETWEEN -1000000 AND 1000000)"
+            choices = [f"sum({name}) {near}", f"avg({name}) {near}", f"max({name})"]
+            choices += [f"min({name})", f"sum({name}::float8) {near}"]
+        elif kind in ("text", "varchar"):
+            order = f'{name} COLLATE "C", {key}'
+            choices += [f"string_agg({name}, ',' ORDER BY {order})"]
+            choices += [f"min({name} COLLATE \"C\")", f"max(length({name}))"]
+        elif kind == "bool":
+            choices += [f"every({name})", f"bool_or(NOT {name})"]
+        elif kind in ("timestamp", "timestamptz", "date"):
+            choices += [f"min({name})", f"max({name})"]
+            choices += [f"count(DISTINCT {name}::date)"]
+        sql = self.rng.choice(choices)
+        leaf = TRUE
+        if "WITHIN" not in sql and "FILTER" not in sql and self.rng.random() < 0.3:
+            leaf = self.conditions.leaf()
+            sql += f" FILTER (WHERE {leaf.render(Operand.literal)})"
+        return (sql, used), leaf
+
+    def grouped_expressions(self):
+        """Return aggregates by columns and expressions."""
+        leaves, keys = [], []
+        for _ in range(self.rng.choice([0, 1, 1, 2])):
+            value = None
+            if self.rng.random() < 0.5:
+                value = self.conditions.expressions.value()
+            if value is not None:
+                leaves.append(value.and_then())
+                keys.append((leaves[-1].render(Operand.literal), value.columns))
+            else:
+                keys.append(self.target(self.grouped()))
+        aggregates = []
+        for _ in range(self.rng.randint(1, 3)):
+            aggregate, leaf = self.fancy_aggregate()
+            aggregates.append(aggregate)
+            leaves.append(leaf)
+        template = "SELECT {targets} FROM {t} a WHERE {where}"
+        if keys:
+            numbers = ", ".join(str(number + 1) for number in range(len(keys)))
+            template += f" GROUP BY {numbers}"
+        if self.rng.random() < 0.3:
+            template += self.rng.choice(
+                [
+                    " HAVING count(*) > 1 OR max(a.k) < 20",
+                    " HAVING min(a.k) BETWEEN 2 AND 50",
+                    " HAVING count(*) % 2 = 0 AND count(a.k) > 0",
+                ]
+            )
+        return Query(
+            "groups",
+            template,
+            tuple(keys + aggregates),
+            self.where(),
+            loose=True,
+            extra=tuple(leaves),
+            rough=True,
+        )
+
+    def grouping_sets(self):
+        """Return aggregates by several groupings."""
+        names = [self.target(self.grouped()) for _ in range(2)]
+        word = self.rng.choice(["ROLLUP (", "CUBE (", "GROUPING SETS ((), "])
+        template = (
+            "SELECT {targets}, count(*), max(a.k) FROM {t} a WHERE {where} "
+            f"GROUP BY {word}{names[0][0]}, {names[1][0]})"
+        )
+        return Query("sets", template, tuple(names), self.where(), loose=True)
+
+    def nested(self):
+        """Return aggregates of the first rows of an order."""
+        name, used = self.target(self.grouped())
+        template = (
+            f"SELECT x, count(*) FROM (SELECT {name} AS x FROM {{t}} a WHERE {{where}} "
+            "ORDER BY {targets} LIMIT 20) s GROUP BY x"
+        )
+        extra = (Leaf((), used),)
+        targets = (self.number(),)
+        return Query(
+            "nested", template, targets, self.where(), loose=True, extra=extra
         )
 
 

@@ -49,7 +49,9 @@ class _Attempt:
             documents = self.laboratory.store.fill(COLLECTION, documents, indexes)
             self.documents, self.indexes = documents, indexes
         used = case.query.used() | {"k"}
-        columns = [column for column in case.table.columns if column.name in used]
+        columns = case.table.columns
+        if not case.query.others:
+            columns = [column for column in columns if column.name in used]
         table = replace(case.table, columns=columns)
         self.laboratory.make(table, documents, "mongo", COLLECTION)
         wrong = self.comparison.difference(case.query, table, f"local_{table.name}")

@@ -91,6 +91,11 @@ class Table:
     on_mismatch: str
     rows: list = field(default_factory=list)
     mismatches: list = field(default_factory=list)
+    declares_not_null: bool = False
+
+    def never_null(self, column):
+        """Does a column have a value that fits in every row?"""
+        return all(row[column.name] is not None for row in self.rows)
 
     def column(self, name):
         """Return a column by its name."""
@@ -127,7 +132,11 @@ class Table:
             "json_format": "canonical" if canonical else "relaxed",
         }
         listed = ", ".join(f"{name} {quote(text)}" for name, text in options.items())
-        columns = ",\n    ".join(map(_foreign_column, self.columns))
+        columns = ",\n    ".join(
+            _foreign_column(column)
+            + " NOT NULL" * (self.declares_not_null and self.never_null(column))
+            for column in self.columns
+        )
         return (
             f"CREATE FOREIGN TABLE {self.name} (\n    {columns})\n"
             f"SERVER {server} OPTIONS ({listed})"
@@ -173,7 +182,9 @@ def random_table(rng, collection, name, on_mismatch, canonical=False):
         columns.append(Column("whole", TYPES["jsonb"], None, canonical))
     if rng.random() < 0.3:
         columns.append(Column("whole_text", TYPES["json"], None, canonical))
-    return Table(name, columns, on_mismatch)
+    return Table(
+        name, columns, on_mismatch, declares_not_null=rng.random() < 0.5
+    )
 
 
 def quote(text):
