@@ -13,7 +13,8 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(EXTENSION).c
 OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c)))
 
 # Until a version is released, its script is the rooms' SQL in this order.
-ROOM_SQL   = src/mongo/mongo.sql src/fdw/fdw.sql
+ROOM_SQL   = src/mongo/mongo.sql src/fdw/fdw.sql \
+	$(addprefix src/store/,roles.sql tenancy.sql tables.sql partitions.sql policies.sql)
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 
 # libmongoc 2.x has another name than 1.x.

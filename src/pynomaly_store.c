@@ -8,21 +8,26 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/guc.h"
 
 #include "fdw/fdw.h"
 #include "mongo/mongo.h"
+#include "store/store.h"
 
 PG_MODULE_MAGIC;
 
 PGDLLEXPORT void _PG_init(void);
 
 /*
- * _PG_init lets each room register its settings.  No room may talk to a
- * remote system or throw after having installed a hook here.
+ * _PG_init lets each room register its settings, then reserves their prefix.
+ * No room may talk to a remote system or throw after having installed a hook
+ * here.
  */
 void
 _PG_init(void)
 {
 	pns_mongo_init();
 	pns_fdw_init();
+	pns_store_init();
+	MarkGUCPrefixReserved("pynomaly_store");
 }

@@ -32,6 +32,15 @@
 	CreateWaitEventSet(CurrentMemoryContext, (nevents))
 #endif
 
+/* What a setting's check hook keeps is malloc's until 15, guc.c's own since. */
+#if PG_VERSION_NUM >= 160000
+#define pns_guc_malloc(elevel, size) guc_malloc((elevel), (size))
+#define pns_guc_free(pointer) guc_free(pointer)
+#else
+#define pns_guc_malloc(elevel, size) malloc(size)
+#define pns_guc_free(pointer) free(pointer)
+#endif
+
 /* EXPLAIN's interface, which 18 has split. */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"

@@ -69,8 +69,7 @@ static bool enable_pushdown = true;
 static bool enabled[lengthof(switches)];
 
 /*
- * pns_fdw_init defines the settings of the wrapper, in alphabetical order,
- * and reserves their prefix.
+ * pns_fdw_init defines the settings of the wrapper, in alphabetical order.
  */
 void
 pns_fdw_init(void)
@@ -95,8 +94,6 @@ pns_fdw_init(void)
 							 PGC_USERSET,
 							 0,
 							 NULL, NULL, NULL);
-
-	MarkGUCPrefixReserved("pynomaly_store");
 }
 
 /*

@@ -1,0 +1,58 @@
+/*-------------------------------------------------------------------------
+ *
+ * owner.c
+ *	  Looking at our own tables with the rights of their owner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+
+#include "store/private.h"
+
+/*
+ * pns_store_become_owner makes the owner of one of our tables the current user,
+ * whom its row-level security does not hold back although it is forced: as the
+ * checks of foreign keys do.  Where an error is raised before
+ * pns_store_end_owner, the end of the (sub)transaction restores the user.
+ */
+void
+pns_store_become_owner(const char *table, PnsOwnerState *saved)
+{
+	Oid			schema = get_namespace_oid("pynomaly", false);
+	Oid			relid = get_relname_relid(table, schema);
+	Relation	relation;
+	Oid			owner;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"pynomaly.%s\" does not exist", table),
+				 errhint("Run CREATE EXTENSION pynomaly_store in this database.")));
+	relation = RelationIdGetRelation(relid);
+	if (!RelationIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"pynomaly.%s\" does not exist", table)));
+	owner = relation->rd_rel->relowner;
+	RelationClose(relation);
+
+	GetUserIdAndSecContext(&saved->user, &saved->security);
+	SetUserIdAndSecContext(owner, saved->security |
+						   SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_NOFORCE_RLS);
+}
+
+/*
+ * pns_store_end_owner restores the user.
+ */
+void
+pns_store_end_owner(const PnsOwnerState *saved)
+{
+	SetUserIdAndSecContext(saved->user, saved->security);
+}

@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * private.h
+ *	  What the files of store/ share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PNS_STORE_PRIVATE_H
+#define PNS_STORE_PRIVATE_H
+
+#include "utils/relcache.h"
+
+/* in settings.c */
+extern bool pns_store_allow_drop;
+
+/* in tenant.c */
+extern void pns_store_define_tenant(void);
+
+/* in owner.c */
+typedef struct PnsOwnerState
+{
+	Oid			user;
+	int			security;
+} PnsOwnerState;
+
+extern void pns_store_become_owner(const char *table, PnsOwnerState *saved);
+extern void pns_store_end_owner(const PnsOwnerState *saved);
+
+#endif							/* PNS_STORE_PRIVATE_H */
