@@ -56,19 +56,52 @@
 #define pns_analyze_delay_point() vacuum_delay_point()
 #endif
 
-/* create_foreignscan_path for a base relation, its arguments by version. */
+/*
+ * The paths of base, join and upper relations: 18 counts disabled nodes, 17
+ * has the restrictions of a join in them.
+ */
 #if PG_VERSION_NUM >= 180000
-#define pns_create_foreignscan_path(root, rel, rows, startup, total, outer) \
-	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, outer, NULL, NIL, NIL)
+#define pns_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer, private) \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, pathkeys, outer, \
+							NULL, NIL, private)
+#define pns_create_foreign_join_path(root, rel, rows, startup, total, pathkeys, outer, \
+									 recheck, restrictinfo, private) \
+	create_foreign_join_path(root, rel, NULL, rows, 0, startup, total, pathkeys, outer, \
+							 recheck, restrictinfo, private)
+#define pns_create_foreign_upper_path(root, rel, target, rows, startup, total, pathkeys, \
+									  private) \
+	create_foreign_upper_path(root, rel, target, rows, 0, startup, total, pathkeys, \
+							  NULL, NIL, private)
 #elif PG_VERSION_NUM >= 170000
-#define pns_create_foreignscan_path(root, rel, rows, startup, total, outer) \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL, NIL)
+#define pns_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer, private) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys, outer, \
+							NULL, NIL, private)
+#define pns_create_foreign_join_path(root, rel, rows, startup, total, pathkeys, outer, \
+									 recheck, restrictinfo, private) \
+	create_foreign_join_path(root, rel, NULL, rows, startup, total, pathkeys, outer, \
+							 recheck, restrictinfo, private)
+#define pns_create_foreign_upper_path(root, rel, target, rows, startup, total, pathkeys, \
+									  private) \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, pathkeys, \
+							  NULL, NIL, private)
 #else
-#define pns_create_foreignscan_path(root, rel, rows, startup, total, outer) \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL)
+#define pns_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer, private) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys, outer, \
+							NULL, private)
+#define pns_create_foreign_join_path(root, rel, rows, startup, total, pathkeys, outer, \
+									 recheck, restrictinfo, private) \
+	create_foreign_join_path(root, rel, NULL, rows, startup, total, pathkeys, outer, \
+							 recheck, private)
+#define pns_create_foreign_upper_path(root, rel, target, rows, startup, total, pathkeys, \
+									  private) \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, pathkeys, \
+							  NULL, private)
 #endif
 
-/* The user as whom a table's permissions are checked, or InvalidOid. */
+/*
+ * The user as whom a table's permissions are checked, or InvalidOid.  A
+ * foreign join's or aggregate's tables all have the same one.
+ */
 #if PG_VERSION_NUM >= 160000
 #define pns_checked_user(root, rel) ((rel)->userid)
 #define pns_scan_checked_user(node) \
@@ -77,8 +110,11 @@
 #define pns_checked_user(root, rel) \
 	(planner_rt_fetch((rel)->relid, (root))->checkAsUser)
 #define pns_scan_checked_user(node) \
-	(exec_rt_fetch(((Scan *) (node)->ss.ps.plan)->scanrelid, \
+	(exec_rt_fetch(pns_scan_rtindex((ForeignScan *) (node)->ss.ps.plan), \
 				   (node)->ss.ps.state)->checkAsUser)
+#define pns_scan_rtindex(plan) \
+	((plan)->scan.scanrelid > 0 ? (plan)->scan.scanrelid : \
+	 bms_next_member((plan)->fs_relids, -1))
 #endif
 
 /* Does a collation order strings by their bytes? */

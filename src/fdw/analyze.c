@@ -16,6 +16,7 @@
 
 static int	acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows,
 						   double *totalrows, double *totaldeadrows);
+static PnsDecoder *make_decoder(const PnsTable *table);
 static int	read_sample(PnsCursor *cursor, PnsDecoder *decoder, TupleDesc tupdesc,
 						HeapTuple *rows, int targrows);
 
@@ -47,18 +48,11 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows,
 {
 	PnsTable   *table = pns_fdw_get_table(RelationGetRelid(relation));
 	Oid			userid = relation->rd_rel->relowner;
-	Bitmapset  *attrs = NULL;
 	PnsDecoder *decoder;
 	PnsCursor  *cursor;
 	int			nrows;
 
-	for (int i = 0; i < table->ncolumns; i++)
-	{
-		if (table->columns[i].codec.attnum != 0)
-			attrs = bms_add_member(attrs, table->columns[i].codec.attnum);
-	}
-
-	decoder = pns_fdw_make_decoder(table, attrs, true);
+	decoder = make_decoder(table);
 	cursor = pns_mongo_aggregate(pns_mongo_get_connection(table->serverid, userid),
 								 table->database, table->collection,
 								 pns_fdw_sample_pipeline(targrows),
@@ -75,6 +69,26 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows,
 					RelationGetRelationName(relation), pns_fdw_table_label(table),
 					*totalrows, nrows)));
 	return nrows;
+}
+
+/*
+ * make_decoder makes a decoder of all columns that never fails.
+ */
+static PnsDecoder *
+make_decoder(const PnsTable *table)
+{
+	PnsColumn  *columns = palloc(sizeof(PnsColumn) * Max(table->ncolumns, 1));
+	int			ncolumns = 0;
+
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		/* a dropped column has no number */
+		if (table->columns[i].codec.attnum == 0)
+			continue;
+		columns[ncolumns] = table->columns[i].codec;
+		columns[ncolumns++].null_on_mismatch = true;
+	}
+	return pns_mongo_decoder_create(columns, ncolumns);
 }
 
 /*

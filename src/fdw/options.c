@@ -63,7 +63,8 @@ static void report_unknown_option(DefElem *def, Oid catalog);
 static void read_table_options(PnsTable *table, List *options, bool *null_on_mismatch,
 							   PnsJsonFormat *json_format);
 static void read_column(PnsTableColumn *column, Oid relid, Form_pg_attribute attribute,
-						bool null_on_mismatch, PnsJsonFormat json_format);
+						const char *label, bool null_on_mismatch,
+						PnsJsonFormat json_format);
 static void set_native_path(PnsTableColumn *column);
 
 /*
@@ -163,6 +164,7 @@ pns_fdw_get_table(Oid relid)
 	ForeignServer *server = GetForeignServer(foreign_table->serverid);
 	bool		null_on_mismatch = false;
 	PnsJsonFormat json_format = PNS_JSON_RELAXED;
+	char	   *label;
 	Relation	relation;
 	TupleDesc	tupdesc;
 
@@ -181,6 +183,7 @@ pns_fdw_get_table(Oid relid)
 	/* the options were checked when they were set, the table's name was not */
 	pns_mongo_check_collection_name(table->collection);
 
+	label = pns_fdw_table_label(table);
 	relation = table_open(relid, NoLock);
 	tupdesc = RelationGetDescr(relation);
 	table->ncolumns = tupdesc->natts;
@@ -190,7 +193,7 @@ pns_fdw_get_table(Oid relid)
 		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
 
 		if (!attribute->attisdropped)
-			read_column(&table->columns[i], relid, attribute,
+			read_column(&table->columns[i], relid, attribute, label,
 						null_on_mismatch, json_format);
 	}
 	table_close(relation, NoLock);
@@ -259,13 +262,14 @@ read_table_options(PnsTable *table, List *options, bool *null_on_mismatch,
  */
 static void
 read_column(PnsTableColumn *column, Oid relid, Form_pg_attribute attribute,
-			bool null_on_mismatch, PnsJsonFormat json_format)
+			const char *label, bool null_on_mismatch, PnsJsonFormat json_format)
 {
 	PnsColumn  *codec = &column->codec;
 	ListCell   *lc;
 
 	codec->attnum = attribute->attnum;
 	codec->name = pstrdup(NameStr(attribute->attname));
+	codec->collection = label;
 	codec->type = attribute->atttypid;
 	codec->typmod = attribute->atttypmod;
 	codec->path = codec->name;

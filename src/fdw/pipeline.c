@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * pipeline.c
- *	  The aggregation that a scan sends, and the decoder of its answer.
+ *	  The stages of an aggregation that every kind of command has.
  *
  * Only what the query needs is asked for: bytes are what a scan costs most.
  * _id always comes along, for it names the document in errors.
@@ -10,80 +10,84 @@
  */
 #include "postgres.h"
 
-#include "nodes/bitmapset.h"
+#include "fdw/query.h"
 
-#include "fdw/private.h"
-
-static void append_project(PnsBsonBuilder *builder, const char *key, List *paths);
-static List *projected_paths(const PnsTable *table, Bitmapset *attrs, bool *whole);
 static bool is_below(const char *path, const char *other);
 
 /*
- * pns_fdw_make_pipeline makes the pipeline that selects by filter (which is
- * not PNS_FILTER_NONE) and fetches the columns of attrs, by attribute number.
+ * pns_pipeline_open_stage begins a stage, whose operator's argument is the
+ * document that is open then.
  */
-PnsDocument
-pns_fdw_make_pipeline(const PnsFilter *filter, const PnsTable *table, Bitmapset *attrs)
+void
+pns_pipeline_open_stage(PnsPipeline *pipeline, const char *operator)
 {
-	PnsBsonBuilder builder;
-	bool		whole;
-	List	   *paths = projected_paths(table, attrs, &whole);
-	int			nstages = 0;
-
-	pns_bson_begin(&builder);
-	if (filter->kind == PNS_FILTER_SOME)
-	{
-		pns_bson_open_document(&builder, pns_bson_index(nstages++));
-		pns_bson_append_document(&builder, "$match", filter->document);
-		pns_bson_close(&builder);
-	}
-	if (!whole)
-		append_project(&builder, pns_bson_index(nstages++), paths);
-	return pns_bson_end(&builder);
+	pns_bson_open_document(&pipeline->builder, pns_bson_index(pipeline->nstages++));
+	pns_bson_open_document(&pipeline->builder, operator);
 }
 
 /*
- * pns_fdw_make_decoder compiles the columns of attrs.  With never_fail a
- * value that does not fit is NULL whatever the table says.
+ * pns_pipeline_close_stage ends it.
  */
-PnsDecoder *
-pns_fdw_make_decoder(const PnsTable *table, Bitmapset *attrs, bool never_fail)
+void
+pns_pipeline_close_stage(PnsPipeline *pipeline)
 {
-	PnsColumn  *columns = palloc(sizeof(PnsColumn) * Max(table->ncolumns, 1));
-	int			ncolumns = 0;
-	int			attnum = -1;
-
-	while ((attnum = bms_next_member(attrs, attnum)) >= 0)
-	{
-		columns[ncolumns] = table->columns[attnum - 1].codec;
-		if (never_fail)
-			columns[ncolumns].null_on_mismatch = true;
-		ncolumns++;
-	}
-
-	return pns_mongo_decoder_create(columns, ncolumns, pns_fdw_table_label(table));
+	pns_bson_close(&pipeline->builder);
+	pns_bson_close(&pipeline->builder);
 }
 
 /*
- * pns_fdw_scan_options makes the options of the command that has the filter of
- * quals: a collection may have a collation of its own, by which MongoDB would
- * compare strings other than by their bytes.
- *
- * A view with such a collation refuses to be read by another one.
+ * pns_pipeline_append_match appends the stage that selects the documents for
+ * which all of quals are true, where there is something to select.  False, and
+ * no stage, where that is none.
  */
-PnsDocument
-pns_fdw_scan_options(List *quals)
+bool
+pns_pipeline_append_match(PnsPipeline *pipeline, List *quals)
 {
-	PnsBsonBuilder builder;
+	PnsFilter	filter = pns_fdw_make_filter(quals, pipeline->operand_value,
+											 pipeline->state);
 
-	pns_bson_begin(&builder);
-	if (pns_fdw_compares_strings(quals))
+	if (filter.kind == PNS_FILTER_SOME)
 	{
-		pns_bson_open_document(&builder, "collation");
-		pns_bson_append_cstring(&builder, "locale", "simple");
-		pns_bson_close(&builder);
+		pns_bson_open_document(&pipeline->builder,
+							   pns_bson_index(pipeline->nstages++));
+		pns_bson_append_document(&pipeline->builder, "$match", filter.document);
+		pns_bson_close(&pipeline->builder);
 	}
-	return pns_bson_end(&builder);
+	return filter.kind != PNS_FILTER_NONE;
+}
+
+/*
+ * pns_pipeline_append_project appends the stage that keeps paths, _id being
+ * one of them.
+ */
+void
+pns_pipeline_append_project(PnsPipeline *pipeline, List *paths)
+{
+	ListCell   *lc;
+
+	pns_pipeline_open_stage(pipeline, "$project");
+	foreach(lc, paths)
+		pns_bson_append_int32(&pipeline->builder, (char *) lfirst(lc), 1);
+	pns_pipeline_close_stage(pipeline);
+}
+
+/*
+ * pns_pipeline_add_path adds to a list of paths one that shall be fetched.  As
+ * MongoDB refuses a path beside one below it, only the upper one stays.
+ */
+List *
+pns_pipeline_add_path(List *paths, char *path)
+{
+	ListCell   *lc;
+
+	foreach(lc, paths)
+	{
+		if (is_below(path, (char *) lfirst(lc)))
+			return paths;
+		if (is_below((char *) lfirst(lc), path))
+			paths = foreach_delete_current(paths, lc);
+	}
+	return lappend(paths, path);
 }
 
 /*
@@ -127,61 +131,6 @@ pns_fdw_empty_document(void)
 
 	pns_bson_begin(&builder);
 	return pns_bson_end(&builder);
-}
-
-/*
- * append_project appends the stage that keeps paths and _id.
- */
-static void
-append_project(PnsBsonBuilder *builder, const char *key, List *paths)
-{
-	ListCell   *lc;
-
-	pns_bson_open_document(builder, key);
-	pns_bson_open_document(builder, "$project");
-	pns_bson_append_int32(builder, "_id", 1);
-	foreach(lc, paths)
-		pns_bson_append_int32(builder, (char *) lfirst(lc), 1);
-	pns_bson_close(builder);
-	pns_bson_close(builder);
-}
-
-/*
- * projected_paths lists the paths that the columns of attrs need, _id left
- * out.  As MongoDB refuses a path beside one below it, only the upper one
- * stays.  *whole is set where a column needs what no path can say.
- */
-static List *
-projected_paths(const PnsTable *table, Bitmapset *attrs, bool *whole)
-{
-	List	   *paths = list_make1("_id");
-	int			attnum = -1;
-
-	*whole = false;
-	while ((attnum = bms_next_member(attrs, attnum)) >= 0)
-	{
-		const char *path = table->columns[attnum - 1].projection;
-		bool		covered = false;
-		ListCell   *lc;
-
-		if (path == NULL)
-		{
-			*whole = true;
-			return NIL;
-		}
-
-		foreach(lc, paths)
-		{
-			if (is_below(path, (char *) lfirst(lc)))
-				covered = true;
-			else if (is_below((char *) lfirst(lc), path))
-				paths = foreach_delete_current(paths, lc);
-		}
-		if (!covered)
-			paths = lappend(paths, (void *) path);
-	}
-
-	return list_delete_first(paths);
 }
 
 /*

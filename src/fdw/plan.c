@@ -14,39 +14,31 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
+#include "optimizer/tlist.h"
 #include "parser/parsetree.h"
-#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "fdw/private.h"
+#include "fdw/query.h"
 
 /* What a collection that was never analyzed is taken for. */
 #define DEFAULT_DOCUMENTS 1000.0
 #define DEFAULT_DOCUMENT_WIDTH 200
 
-/* What the planner knows of a foreign table while it plans; fdw_private. */
-typedef struct ForeignPlanState
-{
-	PnsTable   *table;
-	List	   *shipped;		/* RestrictInfos that are sent */
-	List	   *checked;		/* those that are evaluated here (a superset's
-								 * are in both) */
-	double		fetched;		/* documents that the server returns */
-} ForeignPlanState;
-
 static void set_size(PlannerInfo *root, RelOptInfo *baserel, const PnsTable *table);
 static Oid	scan_user(PlannerInfo *root, RelOptInfo *baserel);
-static void classify_conditions(RelOptInfo *baserel, ForeignPlanState *state);
-static List *needed_attrs(RelOptInfo *baserel, List *local, const PnsTable *table);
-static Node *extract_operands(Node *node, List **operands);
-static Node *extract_operand(Node *node, List **operands);
+static void classify_conditions(PnsRelation *relation);
+static void set_costs(PlannerInfo *root, PnsRelation *relation);
+static void split_clauses(const PnsRelation *relation, List *scan_clauses, List **shipped,
+						  List **checked, List **dropped);
+static List *base_outputs(const PnsRelation *relation, List *checked, List **slots);
+static List *scan_tlist(const PnsRelation *relation, List **outputs, List **slots);
+static List *needed_columns(const PnsRelation *relation);
 
 /*
  * pnsGetForeignRelSize estimates the rows of a scan and decides which
@@ -55,46 +47,77 @@ static Node *extract_operand(Node *node, List **operands);
 void
 pnsGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 {
-	ForeignPlanState *state = palloc0(sizeof(ForeignPlanState));
+	PnsRelation *relation = palloc0(sizeof(PnsRelation));
+	PnsTermSource *source = palloc0(sizeof(PnsTermSource));
 
-	baserel->fdw_private = state;
-	state->table = pns_fdw_get_table(relid);
+	source->varno = baserel->relid;
+	source->table = pns_fdw_get_table(relid);
+	source->prefix = "";
 
-	set_size(root, baserel, state->table);
-	classify_conditions(baserel, state);
+	baserel->fdw_private = relation;
+	relation->kind = PNS_RELATION_BASE;
+	relation->rel = baserel;
+	relation->sources = list_make1(source);
+
+	set_size(root, baserel, source->table);
+	classify_conditions(relation);
 	set_baserel_size_estimates(root, baserel);
-
-	state->fetched = clamp_row_est(baserel->tuples *
-								   clauselist_selectivity(root, state->shipped,
-														  baserel->relid, JOIN_INNER, NULL));
+	relation->fetched = clamp_row_est(baserel->tuples *
+									  clauselist_selectivity(root, relation->shipped,
+															 baserel->relid, JOIN_INNER,
+															 NULL));
+	set_costs(root, relation);
 }
 
 /*
- * pnsGetForeignPaths offers the one way to read a collection.
+ * pnsGetForeignPaths offers the ways to read a collection.
  */
 void
 pnsGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 {
-	ForeignPlanState *state = (ForeignPlanState *) baserel->fdw_private;
-	QualCost	checks;
-	Cost		startup_cost;
-	Cost		total_cost;
+	pns_relation_add_paths(root, (PnsRelation *) baserel->fdw_private, NULL, NIL);
+}
 
-	cost_qual_eval(&checks, state->checked, root);
-	startup_cost = state->table->startup_cost + checks.startup +
-		baserel->reltarget->cost.startup;
-	total_cost = startup_cost +
-		state->fetched * (state->table->tuple_cost + cpu_tuple_cost + checks.per_tuple) +
-		baserel->rows * baserel->reltarget->cost.per_tuple;
+/*
+ * pns_relation_add_paths offers the ways to read a base or a join relation.
+ * Of a join recheck_path does it again from the rows of its tables, where some
+ * are locked, and restrictinfo are its conditions.
+ */
+void
+pns_relation_add_paths(PlannerInfo *root, PnsRelation *relation, Path *recheck_path,
+					   List *restrictinfo)
+{
+	RelOptInfo *rel = relation->rel;
+	ForeignPath *path;
 
-	/* the server looks at every document, unless an index helps it */
-	if (state->shipped != NIL)
-		total_cost += baserel->tuples * cpu_operator_cost;
+	if (relation->kind == PNS_RELATION_BASE)
+		path = pns_create_foreignscan_path(root, rel, rel->rows, relation->startup_cost,
+										   relation->total_cost, NIL,
+										   rel->lateral_relids, NIL);
+	else
+		path = pns_create_foreign_join_path(root, rel, rel->rows, relation->startup_cost,
+											relation->total_cost, NIL,
+											rel->lateral_relids, recheck_path,
+											restrictinfo, NIL);
+	add_path(rel, (Path *) path);
+}
 
-	add_path(baserel, (Path *)
-			 pns_create_foreignscan_path(root, baserel, baserel->rows,
-										 startup_cost, total_cost,
-										 baserel->lateral_relids));
+/*
+ * pns_relation_outputs_ship tells whether all that a relation puts out can be
+ * fetched as the columns of its tables, as it has to be where its rows are not
+ * those of a single table: a row as a whole and system columns cannot.
+ */
+bool
+pns_relation_outputs_ship(const PnsRelation *relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, needed_columns(relation))
+	{
+		if (!IsA(lfirst(lc), Var) || ((Var *) lfirst(lc))->varattno <= 0)
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -102,43 +125,32 @@ pnsGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
  * exactly are dropped here, and kept for rechecks of locked rows.
  */
 ForeignScan *
-pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid relid,
+pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 				  ForeignPath *best_path, List *tlist, List *scan_clauses,
 				  Plan *outer_plan)
 {
-	ForeignPlanState *state = (ForeignPlanState *) baserel->fdw_private;
-	List	   *local = NIL;
-	List	   *shipped = NIL;
-	List	   *recheck = NIL;
-	List	   *operands = NIL;
-	ListCell   *lc;
+	const PnsRelation *relation = (PnsRelation *) rel->fdw_private;
+	bool		is_base = rel == relation->rel && relation->kind == PNS_RELATION_BASE;
+	List	   *shipped;
+	List	   *checked;
+	List	   *dropped;
+	List	   *outputs;
+	List	   *slots = NIL;
+	List	   *row = NIL;
+	List	   *description;
+	List	   *operands;
 
-	foreach(lc, scan_clauses)
-	{
-		RestrictInfo *info = lfirst_node(RestrictInfo, lc);
-		bool		ships = list_member_ptr(state->shipped, info);
+	if (!is_base)
+		scan_clauses = list_union_ptr(relation->shipped, relation->checked);
+	split_clauses(relation, scan_clauses, &shipped, &checked, &dropped);
+	if (is_base)
+		outputs = base_outputs(relation, checked, &slots);
+	else
+		row = scan_tlist(relation, &outputs, &slots);
+	description = pns_query_describe(relation, shipped, outputs, slots, &operands);
 
-		/* gating conditions are dealt with elsewhere */
-		if (info->pseudoconstant)
-			continue;
-		if (ships)
-			shipped = lappend(shipped, copyObject(info->clause));
-		if (ships && !list_member_ptr(state->checked, info))
-			recheck = lappend(recheck, info->clause);
-		else
-			local = lappend(local, info->clause);
-	}
-
-	/* the executor compiles them for range table entry 1, see scan.c */
-	shipped = (List *) extract_operands((Node *) shipped, &operands);
-	ChangeVarNodes((Node *) shipped, baserel->relid, 1, 0);
-
-	return make_foreignscan(tlist, local, baserel->relid, operands,
-							list_make2(shipped,
-									   needed_attrs(baserel, local, state->table)),
-							NIL,	/* no custom tlist */
-							recheck,
-							outer_plan);
+	return make_foreignscan(tlist, checked, is_base ? rel->relid : 0, operands,
+							description, row, is_base ? dropped : NIL, outer_plan);
 }
 
 /*
@@ -180,105 +192,144 @@ scan_user(PlannerInfo *root, RelOptInfo *baserel)
  * whether it is evaluated here.
  */
 static void
-classify_conditions(RelOptInfo *baserel, ForeignPlanState *state)
+classify_conditions(PnsRelation *relation)
 {
+	PnsTermSource *source = (PnsTermSource *) linitial(relation->sources);
 	ListCell   *lc;
 
-	foreach(lc, baserel->baserestrictinfo)
+	foreach(lc, relation->rel->baserestrictinfo)
 	{
 		RestrictInfo *info = lfirst_node(RestrictInfo, lc);
 		PnsQual    *qual = NULL;
 
 		if (!info->pseudoconstant &&
-			pns_fdw_pushes(state->table, PNS_PUSH_CONDITION))
-			qual = pns_fdw_compile_qual(info->clause, state->table, baserel->relid);
+			pns_fdw_pushes(source->table, PNS_PUSH_CONDITION))
+			qual = pns_fdw_compile_qual(info->clause, source->table, source->varno);
 
 		if (qual != NULL)
-			state->shipped = lappend(state->shipped, info);
+			relation->shipped = lappend(relation->shipped, info);
 		if (qual == NULL || !qual->exact)
-			state->checked = lappend(state->checked, info);
+			relation->checked = lappend(relation->checked, info);
 	}
 }
 
 /*
- * needed_attrs lists the attribute numbers that a scan has to fetch: those of
- * its output and of the conditions that are evaluated here.
+ * set_costs estimates what it costs to read a table, without an order.
+ */
+static void
+set_costs(PlannerInfo *root, PnsRelation *relation)
+{
+	RelOptInfo *rel = relation->rel;
+	const PnsTable *table = ((PnsTermSource *) linitial(relation->sources))->table;
+	QualCost	checks;
+
+	cost_qual_eval(&checks, relation->checked, root);
+	relation->startup_cost = table->startup_cost + checks.startup +
+		rel->reltarget->cost.startup;
+	relation->total_cost = relation->startup_cost +
+		relation->fetched * (table->tuple_cost + cpu_tuple_cost + checks.per_tuple) +
+		rel->rows * rel->reltarget->cost.per_tuple;
+
+	/* the server looks at every document, unless an index helps it */
+	if (relation->shipped != NIL)
+		relation->total_cost += rel->tuples * cpu_operator_cost;
+}
+
+/*
+ * split_clauses sorts the conditions of a plan (of RestrictInfo): those that
+ * are sent, those that are evaluated here, and those that are not, as MongoDB
+ * answers them exactly.
+ */
+static void
+split_clauses(const PnsRelation *relation, List *scan_clauses, List **shipped,
+			  List **checked, List **dropped)
+{
+	ListCell   *lc;
+
+	*shipped = *checked = *dropped = NIL;
+	foreach(lc, scan_clauses)
+	{
+		RestrictInfo *info = lfirst_node(RestrictInfo, lc);
+		bool		ships = list_member_ptr(relation->shipped, info);
+
+		/* gating conditions are dealt with elsewhere */
+		if (info->pseudoconstant)
+			continue;
+		if (ships)
+			*shipped = lappend(*shipped, info->clause);
+		if (ships && !list_member_ptr(relation->checked, info))
+			*dropped = lappend(*dropped, info->clause);
+		else
+			*checked = lappend(*checked, info->clause);
+	}
+}
+
+/*
+ * base_outputs lists the columns (of Var) that the scan of a table has to
+ * fetch, those of its output and of the conditions that are evaluated here,
+ * and their attribute numbers.
  */
 static List *
-needed_attrs(RelOptInfo *baserel, List *local, const PnsTable *table)
+base_outputs(const PnsRelation *relation, List *checked, List **slots)
 {
+	const PnsTermSource *source = (PnsTermSource *) linitial(relation->sources);
 	Bitmapset  *used = NULL;
-	List	   *attrs = NIL;
+	List	   *outputs = NIL;
 	bool		whole_row;
 
-	pull_varattnos((Node *) baserel->reltarget->exprs, baserel->relid, &used);
-	pull_varattnos((Node *) local, baserel->relid, &used);
+	pull_varattnos((Node *) relation->rel->reltarget->exprs, source->varno, &used);
+	pull_varattnos((Node *) checked, source->varno, &used);
 	whole_row = bms_is_member(InvalidAttrNumber - FirstLowInvalidHeapAttributeNumber, used);
 
-	for (int i = 0; i < table->ncolumns; i++)
+	for (int i = 0; i < source->table->ncolumns; i++)
 	{
+		const PnsColumn *column = &source->table->columns[i].codec;
 		int			attnum = i + 1;
 
 		/* a dropped column has no number */
-		if (table->columns[i].codec.attnum == 0)
+		if (column->attnum == 0)
 			continue;
-		if (whole_row ||
-			bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, used))
-			attrs = lappend_int(attrs, attnum);
+		if (!whole_row &&
+			!bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, used))
+			continue;
+		outputs = lappend(outputs, makeVar(source->varno, attnum, column->type,
+										   column->typmod, InvalidOid, 0));
+		*slots = lappend_int(*slots, attnum);
 	}
-	return attrs;
+	return outputs;
 }
 
 /*
- * extract_operands gives a condition parameters for its operands, where
- * compile (qual.c) looks for them: beside the columns of comparisons.  The
- * rest is copied; in a superset it can be anything, also expressions that mean
- * something only where they stand (a subplan's, or a CASE's).
+ * scan_tlist makes the row of a scan that is not of a single table: the
+ * columns of its output and of the conditions that are evaluated here.
  */
-static Node *
-extract_operands(Node *node, List **operands)
+static List *
+scan_tlist(const PnsRelation *relation, List **outputs, List **slots)
 {
-	if (node == NULL)
-		return NULL;
+	List	   *tlist = add_to_flat_tlist(NIL, needed_columns(relation));
+	ListCell   *lc;
 
-	switch (nodeTag(node))
+	*outputs = NIL;
+	foreach(lc, tlist)
 	{
-		case T_List:
-		case T_BoolExpr:
-		case T_BooleanTest:
-			return expression_tree_mutator(node, extract_operands, operands);
-		case T_OpExpr:
-		case T_ScalarArrayOpExpr:
-			return expression_tree_mutator(node, extract_operand, operands);
-		default:
-			return copyObject(node);
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+
+		*outputs = lappend(*outputs, entry->expr);
+		*slots = lappend_int(*slots, entry->resno);
 	}
+	return tlist;
 }
 
 /*
- * extract_operand replaces an expression that has one value for the whole
- * scan, other than a constant, by a parameter whose number is its place in
- * *operands.  The executor evaluates those when the scan starts.
+ * needed_columns lists the Vars of a relation's output and of the conditions
+ * that are evaluated here.
  */
-static Node *
-extract_operand(Node *node, List **operands)
+static List *
+needed_columns(const PnsRelation *relation)
 {
-	Param	   *param;
+	List	   *checked = extract_actual_clauses(relation->checked, false);
 
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, List))
-		return expression_tree_mutator(node, extract_operand, operands);
-	if (IsA(node, Const) || !pns_fdw_is_operand(node))
-		return copyObject(node);
-
-	param = makeNode(Param);
-	param->paramkind = PARAM_EXEC;
-	param->paramid = list_length(*operands);
-	param->paramtype = exprType(node);
-	param->paramtypmod = exprTypmod(node);
-	param->paramcollid = exprCollation(node);
-	param->location = -1;
-	*operands = lappend(*operands, node);
-	return (Node *) param;
+	return list_concat(pull_var_clause((Node *) relation->rel->reltarget->exprs,
+									   PVC_RECURSE_PLACEHOLDERS),
+					   pull_var_clause((Node *) checked, PVC_RECURSE_PLACEHOLDERS));
 }

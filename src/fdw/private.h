@@ -4,9 +4,10 @@
  *	  What the files of the wrapper share.
  *
  * The life of a scan: plan.c asks qual.c which conditions can be shipped and
- * keeps those expressions in the plan; scan.c compiles them again when the
- * executor starts, filter.c turns them, with the parameters' values, into the
- * command's $match, and the codec of mongo/ fills the slot.
+ * keeps those expressions in the plan (describe.c); query.c compiles them again
+ * when the executor starts (scan.c) and, with the parameters' values, makes the
+ * command of them, whose $match is filter.c's; and the codec of mongo/ fills
+ * the slot.
  *
  *-------------------------------------------------------------------------
  */
@@ -253,23 +254,11 @@ extern void pns_filter_append_scalars(PnsBsonBuilder *builder, const char *key,
 
 /* ---------- pipeline.c ---------- */
 
-extern PnsDocument pns_fdw_make_pipeline(const PnsFilter *filter, const PnsTable *table,
-										 Bitmapset *attrs);
-extern PnsDocument pns_fdw_scan_options(List *quals);
 extern char *pns_fdw_command_text(const PnsTable *table, PnsDocument pipeline,
 								  PnsDocument options);
-extern PnsDecoder *pns_fdw_make_decoder(const PnsTable *table, Bitmapset *attrs,
-										bool never_fail);
 extern PnsDocument pns_fdw_empty_document(void);
 
 /* ---------- plan.c ---------- */
-
-/* The members of a ForeignScan's fdw_private. */
-typedef enum PnsScanPrivateIndex
-{
-	PNS_SCAN_QUALS,				/* List of Expr: the shipped conditions */
-	PNS_SCAN_ATTRS				/* List of Integer: the columns to fetch */
-} PnsScanPrivateIndex;
 
 extern void pnsGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid);
 extern void pnsGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid relid);

@@ -56,6 +56,7 @@ static PnsQual *compile_column(Var *var, bool truth, CompileContext *context);
 static PnsQual *compile_op(OpExpr *expr, bool truth, CompileContext *context);
 static PnsQual *compile_in(ScalarArrayOpExpr *expr, bool truth, CompileContext *context);
 static bool is_small_array(Node *node);
+static bool contains_placeholder(Node *node, void *arg);
 static PnsQual *compile_null(NullTest *expr, bool truth, CompileContext *context);
 static PnsQual *compile_truth(BooleanTest *expr, bool truth, CompileContext *context);
 static PnsQual *make_qual(PnsQualKind kind, const PnsTableColumn *column);
@@ -82,14 +83,40 @@ pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno)
 
 /*
  * pns_fdw_is_operand tells whether an expression has one value for the whole
- * scan: it names no column and no volatile function.  It is evaluated here
- * when the scan starts, as for an index scan of PostgreSQL.
+ * scan: it names no column and no volatile function, and means the same where
+ * it stands alone.  It is evaluated here when the scan starts, as for an index
+ * scan of PostgreSQL.
  */
 bool
 pns_fdw_is_operand(Node *node)
 {
-	return !contain_var_clause(node) &&
+	return !contain_var_clause(node) && !contains_placeholder(node, NULL) &&
 		!contain_volatile_functions(node) && !contain_subplans(node);
+}
+
+/*
+ * contains_placeholder tells whether an expression has in it what takes its
+ * value from around it: a CASE's test, the value that a domain checks, an
+ * aggregate.
+ */
+static bool
+contains_placeholder(Node *node, void *arg)
+{
+	if (node == NULL)
+		return false;
+
+	switch (nodeTag(node))
+	{
+		case T_CaseTestExpr:
+		case T_CoerceToDomainValue:
+		case T_Aggref:
+		case T_GroupingFunc:
+		case T_WindowFunc:
+		case T_PlaceHolderVar:
+			return true;
+		default:
+			return expression_tree_walker(node, contains_placeholder, arg);
+	}
 }
 
 /*

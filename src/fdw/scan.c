@@ -19,15 +19,13 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "fdw/private.h"
+#include "fdw/query.h"
 
 /* The state of a scan; fdw_state, in the query's memory. */
 typedef struct PnsScanState
 {
 	/* from the plan */
-	PnsTable   *table;
-	Bitmapset  *attrs;			/* the columns to fetch */
-	List	   *quals;			/* of PnsQual: the shipped conditions */
+	PnsQuery   *query;
 	List	   *operands;		/* the operands' expressions ... */
 	List	   *operand_states; /* ... and their ExprStates */
 	bool		system_columns; /* are system columns other than tableoid
@@ -37,14 +35,12 @@ typedef struct PnsScanState
 	Oid			userid;
 	ExprContext *econtext;
 	bool		executing;		/* false for EXPLAIN alone */
-	PnsDecoder *decoder;
 	MemoryContext cursor_context;	/* reset with each rescan */
 	PnsCursor  *cursor;			/* NULL until the first row is asked for */
 	bool		done;			/* no row is left */
 	PnsRemoteUse use;			/* over all loops, for EXPLAIN ANALYZE */
 } PnsScanState;
 
-static List *compile_quals(List *exprs, const PnsTable *table);
 static void open_cursor(PnsScanState *state);
 static bool operand_value(void *arg, Expr *operand, Datum *value, bool *isnull);
 static bool is_unknown(Node *operand, const PnsScanState *state);
@@ -60,22 +56,15 @@ pnsBeginForeignScan(ForeignScanState *node, int eflags)
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	PnsScanState *state = palloc0(sizeof(PnsScanState));
 	Oid			checked_user = pns_scan_checked_user(node);
-	ListCell   *lc;
 
 	node->fdw_state = state;
-	state->table = pns_fdw_get_table(RelationGetRelid(node->ss.ss_currentRelation));
-	state->quals = compile_quals((List *) list_nth(plan->fdw_private, PNS_SCAN_QUALS),
-								 state->table);
-	foreach(lc, (List *) list_nth(plan->fdw_private, PNS_SCAN_ATTRS))
-		state->attrs = bms_add_member(state->attrs, lfirst_int(lc));
-
+	state->query = pns_query_create(plan->fdw_private);
 	state->operands = plan->fdw_exprs;
 	state->operand_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	state->econtext = node->ss.ps.ps_ExprContext;
 	state->system_columns = plan->fsSystemCol;
 	state->userid = OidIsValid(checked_user) ? checked_user : GetUserId();
 	state->executing = (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0;
-	state->decoder = pns_fdw_make_decoder(state->table, state->attrs, false);
 	state->cursor_context = AllocSetContextCreate(node->ss.ps.state->es_query_cxt,
 												  "pynomaly_store cursor",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -108,7 +97,7 @@ pnsIterateForeignScan(ForeignScanState *node)
 	}
 
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
-	pns_mongo_decode(state->decoder, document, slot->tts_values, slot->tts_isnull);
+	pns_mongo_decode(state->query->decoder, document, slot->tts_values, slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
 	if (state->system_columns)
 		store_heap_tuple(slot);
@@ -117,11 +106,21 @@ pnsIterateForeignScan(ForeignScanState *node)
 
 /*
  * pnsRecheckForeignScan completes a row that comes back after a wait for a
- * lock: of what it was made of, core has kept all but the table.
+ * lock: of what it was made of, core has kept all but the table.  A join is
+ * done again here, of the rows of its tables.
  */
 bool
 pnsRecheckForeignScan(ForeignScanState *node, TupleTableSlot *slot)
 {
+	if (node->ss.ss_currentRelation == NULL)
+	{
+		TupleTableSlot *row = ExecProcNode(outerPlanState(node));
+
+		if (TupIsNull(row))
+			return false;
+		ExecCopySlot(slot, row);
+		return true;
+	}
 	slot->tts_tableOid = RelationGetRelid(node->ss.ss_currentRelation);
 	return true;
 }
@@ -164,10 +163,9 @@ void
 pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
 {
 	PnsScanState *state = (PnsScanState *) node->fdw_state;
-	PnsFilter	filter;
 	PnsDocument pipeline;
 
-	ExplainPropertyText("MongoDB Collection", pns_fdw_table_label(state->table), es);
+	ExplainPropertyText("MongoDB Collection", pns_query_label(state->query), es);
 	if (es->analyze)
 		pns_fdw_explain_use(&state->use, es);
 	if (!es->verbose)
@@ -175,39 +173,14 @@ pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
 
 	/* what is only known while executing stays a placeholder */
 	state->executing = false;
-	filter = pns_fdw_make_filter(state->quals, operand_value, state);
-	if (filter.kind == PNS_FILTER_NONE)
+	if (!pns_query_make_pipeline(state->query, operand_value, state, &pipeline))
 	{
 		ExplainPropertyText("MongoDB Command", "none, as no document can match", es);
 		return;
 	}
-	pipeline = pns_fdw_make_pipeline(&filter, state->table, state->attrs);
 	ExplainPropertyText("MongoDB Command",
-						pns_fdw_command_text(state->table, pipeline,
-											 pns_fdw_scan_options(state->quals)), es);
-}
-
-/*
- * compile_quals compiles the shipped conditions of a plan, which the planner
- * wrote for range table entry 1.
- */
-static List *
-compile_quals(List *exprs, const PnsTable *table)
-{
-	List	   *quals = NIL;
-	ListCell   *lc;
-
-	foreach(lc, exprs)
-	{
-		PnsQual    *qual = pns_fdw_compile_qual((Expr *) lfirst(lc), table, 1);
-
-		/* elog: it was shippable when it was planned */
-		if (qual == NULL)
-			elog(ERROR, "a condition on %s that was to be shipped cannot be",
-				 pns_fdw_table_label(table));
-		quals = lappend(quals, qual);
-	}
-	return quals;
+						pns_fdw_command_text(pns_query_table(state->query), pipeline,
+											 pns_query_options(state->query)), es);
 }
 
 /*
@@ -218,18 +191,18 @@ static void
 open_cursor(PnsScanState *state)
 {
 	MemoryContext old = MemoryContextSwitchTo(state->cursor_context);
-	PnsFilter	filter = pns_fdw_make_filter(state->quals, operand_value, state);
+	const PnsTable *table = pns_query_table(state->query);
+	PnsDocument pipeline;
 
-	if (filter.kind == PNS_FILTER_NONE)
+	if (!pns_query_make_pipeline(state->query, operand_value, state, &pipeline))
 		state->done = true;
 	else
 	{
 		state->cursor =
-			pns_mongo_aggregate(pns_mongo_get_connection(state->table->serverid, state->userid),
-								state->table->database, state->table->collection,
-								pns_fdw_make_pipeline(&filter, state->table, state->attrs),
-								pns_fdw_scan_options(state->quals),
-								state->table->fetch_size);
+			pns_mongo_aggregate(pns_mongo_get_connection(table->serverid, state->userid),
+								table->database, table->collection, pipeline,
+								pns_query_options(state->query),
+								table->fetch_size);
 		pns_mongo_cursor_count(state->cursor, &state->use);
 	}
 	MemoryContextSwitchTo(old);

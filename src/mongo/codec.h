@@ -241,6 +241,8 @@ extern PnsFit pns_domain_check(PnsConverter *converter, Datum value, bool isnull
 typedef struct PnsPlace
 {
 	const char *collection;
+	const char *prefix;			/* the key of the document of this collection,
+								 * or NULL where it is the whole */
 	PnsDocument document;
 	const char *column;
 	const char *path;			/* NULL where the column holds the document */

@@ -42,7 +42,8 @@ struct PnsDecoder
 };
 
 static void add_column(PnsDecoder *decoder, DecoderColumn *column,
-					   const PnsColumn *wanted, const char *collection);
+					   const PnsColumn *wanted);
+static char *path_of(const PnsColumn *wanted);
 static void walk_document(PnsDecoder *decoder, PnsPathNode *node,
 						  const uint8 *data, uint32 size);
 static void walk_array(PnsDecoder *decoder, PnsPathNode *node,
@@ -63,8 +64,7 @@ static void misfit(PnsDecoder *decoder, DecoderColumn *column,
  * what it needs of them.
  */
 PnsDecoder *
-pns_mongo_decoder_create(const PnsColumn *columns, int ncolumns,
-						 const char *collection)
+pns_mongo_decoder_create(const PnsColumn *columns, int ncolumns)
 {
 	PnsDecoder *decoder = palloc0(sizeof(PnsDecoder));
 
@@ -72,8 +72,7 @@ pns_mongo_decoder_create(const PnsColumn *columns, int ncolumns,
 	decoder->columns = palloc0(ncolumns * sizeof(DecoderColumn));
 	decoder->root = pns_path_root_create();
 	for (int i = 0; i < ncolumns; i++)
-		add_column(decoder, &decoder->columns[i], &columns[i],
-				   pstrdup(collection));
+		add_column(decoder, &decoder->columns[i], &columns[i]);
 	pns_path_finish(decoder->root);
 	return decoder;
 }
@@ -81,11 +80,14 @@ pns_mongo_decoder_create(const PnsColumn *columns, int ncolumns,
 /* add_column puts a column where its path leads to. */
 static void
 add_column(PnsDecoder *decoder, DecoderColumn *column,
-		   const PnsColumn *wanted, const char *collection)
+		   const PnsColumn *wanted)
 {
+	char	   *path = path_of(wanted);
+
 	column->slot = wanted->attnum - 1;
 	column->null_on_mismatch = wanted->null_on_mismatch;
-	column->place.collection = collection;
+	column->place.collection = pstrdup(wanted->collection);
+	column->place.prefix = wanted->prefix != NULL ? pstrdup(wanted->prefix) : NULL;
 	column->place.column = pstrdup(wanted->name);
 	column->place.path = wanted->document ? NULL : pstrdup(wanted->path);
 	column->place.type = wanted->type;
@@ -93,16 +95,30 @@ add_column(PnsDecoder *decoder, DecoderColumn *column,
 	pns_converter_init(&column->converter, wanted->type, wanted->typmod,
 					   wanted->null_on_mismatch, wanted->json_format);
 
-	if (wanted->document)
+	if (path == NULL)
 		decoder->whole = lappend(decoder->whole, column);
 	else
 	{
-		PnsPathNode *node = pns_path_add(decoder->root, wanted->path);
+		PnsPathNode *node = pns_path_add(decoder->root, path);
 
 		node->columns = lappend(node->columns, column);
 	}
 	if (column->converter.checks_null && !column->null_on_mismatch)
 		decoder->null_checked = lappend(decoder->null_checked, column);
+}
+
+/*
+ * path_of returns the path that leads to a column from the top of what is
+ * decoded, or NULL where the column holds all of it.
+ */
+static char *
+path_of(const PnsColumn *wanted)
+{
+	if (wanted->prefix == NULL)
+		return wanted->document ? NULL : pstrdup(wanted->path);
+	if (wanted->document)
+		return pstrdup(wanted->prefix);
+	return psprintf("%s.%s", wanted->prefix, wanted->path);
 }
 
 /*

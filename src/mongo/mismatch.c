@@ -73,7 +73,7 @@ static const struct
 	}
 };
 
-static const char *describe_id(PnsDocument document);
+static const char *describe_id(const PnsPlace *place);
 static const char *describe_value(const PnsConverter *converter,
 								  const PnsBsonValue *value);
 
@@ -85,7 +85,7 @@ void
 pns_mismatch_report(const PnsPlace *place, const PnsConverter *converter,
 					const PnsBsonValue *value, PnsFit fit)
 {
-	const char *id = describe_id(place->document);
+	const char *id = describe_id(place);
 	const char *found = describe_value(converter, value);
 	const char *type = format_type_with_typemod(place->type, place->typmod);
 	const char *reason = kinds[fit].reason;
@@ -117,11 +117,21 @@ pns_mismatch_context(void *place)
 
 /* describe_id returns the document's _id as JSON, cut where it is long. */
 static const char *
-describe_id(PnsDocument document)
+describe_id(const PnsPlace *place)
 {
+	PnsDocument document = place->document;
 	PnsBsonValue id;
 	StringInfoData str;
 
+	if (place->prefix != NULL)
+	{
+		PnsBsonValue below;
+
+		if (!pns_bson_find(document, place->prefix, &below) ||
+			below.type != PNS_BSON_DOCUMENT)
+			return "(none)";
+		document = pns_bson_value_document(&below);
+	}
 	if (!pns_bson_find(document, "_id", &id))
 		return "(none)";
 	initStringInfo(&str);

@@ -160,7 +160,10 @@ extern bool pns_json_append_value(StringInfo out, const PnsBsonValue *value, Pns
 typedef struct PnsColumn
 {
 	AttrNumber	attnum;			/* its slot is values[attnum - 1] */
-	const char *name;			/* for messages */
+	const char *name;			/* for messages, as is collection */
+	const char *collection;
+	const char *prefix;			/* the key below which the table's document
+								 * stands, or NULL where it is the whole */
 	Oid			type;
 	int32		typmod;
 	const char *path;			/* the field's dotted path; NULL with document */
@@ -184,10 +187,9 @@ extern void pns_mongo_check_column_type(Oid type, int32 typmod, bool document,
 
 /*
  * Compile the wanted columns into a tree that is walked once per document.
- * collection is named in messages.  Lives in the current context.
+ * Lives in the current context.
  */
-extern PnsDecoder *pns_mongo_decoder_create(const PnsColumn *columns, int ncolumns,
-											const char *collection);
+extern PnsDecoder *pns_mongo_decoder_create(const PnsColumn *columns, int ncolumns);
 
 /*
  * Fill values and nulls of every wanted column from a document; others are

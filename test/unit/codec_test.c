@@ -254,6 +254,7 @@ create_decoder(FunctionCallInfo fcinfo, TupleDesc *tupdesc)
 
 		columns[i].attnum = i + 1;
 		columns[i].name = NameStr(attribute->attname);
+		columns[i].collection = "things";
 		columns[i].type = attribute->atttypid;
 		columns[i].typmod = attribute->atttypmod;
 		columns[i].document = whole[i];
@@ -264,7 +265,7 @@ create_decoder(FunctionCallInfo fcinfo, TupleDesc *tupdesc)
 		pns_mongo_check_column_type(columns[i].type, columns[i].typmod,
 									columns[i].document, columns[i].name);
 	}
-	return pns_mongo_decoder_create(columns, npaths, "things");
+	return pns_mongo_decoder_create(columns, npaths);
 }
 
 /* document_argument returns the document that a bytea has. */

@@ -1,0 +1,136 @@
+/*-------------------------------------------------------------------------
+ *
+ * describe.c
+ *	  What a command reads, as a plan has it.
+ *
+ * A description has to survive being copied and written, and what the planner
+ * does to plans at last does not reach it: so its expressions name tables by
+ * their place in its own list, and what has to be evaluated while the plan
+ * runs (parameters, now()) stands in fdw_exprs, where the planner finds it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "nodes/nodeFuncs.h"
+
+#include "fdw/query.h"
+
+typedef struct DescribeContext
+{
+	List	   *sources;		/* of PnsTermSource */
+	List	   *operands;		/* of Expr: those found so far */
+} DescribeContext;
+
+static Node *describe_node(Node *node, void *arg);
+static Node *describe_var(Var *var, DescribeContext *context);
+static Node *describe_operand(Node *node, DescribeContext *context);
+
+/*
+ * pns_query_describe describes what a relation reads.  shipped are the
+ * conditions that are sent, outputs the columns to fetch (of Var), slots their
+ * places in a row, from 1.  Sets *operands, which belong into fdw_exprs.
+ */
+List *
+pns_query_describe(const PnsRelation *relation, List *shipped, List *outputs,
+				   List *slots, List **operands)
+{
+	DescribeContext context = {relation->sources, NIL};
+	List	   *relids = NIL;
+	List	   *prefixes = NIL;
+	List	   *description;
+	ListCell   *lc;
+
+	foreach(lc, relation->sources)
+	{
+		PnsTermSource *source = (PnsTermSource *) lfirst(lc);
+
+		relids = lappend_oid(relids, source->table->relid);
+		prefixes = lappend(prefixes, makeString(pstrdup(source->prefix)));
+	}
+
+	description = list_make5(relids,
+							 prefixes,
+							 NULL,
+							 describe_node((Node *) shipped, &context),
+							 describe_node((Node *) outputs, &context));
+	description = lappend(description, slots);
+	*operands = context.operands;
+	return description;
+}
+
+/*
+ * describe_node copies a description's expressions, giving its tables their
+ * places and its operands parameters.  Lists and the nodes of values may stand
+ * among the expressions.
+ */
+static Node *
+describe_node(Node *node, void *arg)
+{
+	DescribeContext *context = (DescribeContext *) arg;
+
+	if (node == NULL)
+		return NULL;
+
+	switch (nodeTag(node))
+	{
+		case T_Var:
+			return describe_var((Var *) node, context);
+		case T_List:
+		case T_CaseWhen:
+		case T_TargetEntry:
+			/* not expressions, but they hold some */
+			return expression_tree_mutator(node, describe_node, arg);
+		case T_Const:
+		case T_Integer:
+		case T_Float:
+		case T_Boolean:
+		case T_String:
+		case T_IntList:
+		case T_OidList:
+		case T_SubPlan:
+		case T_AlternativeSubPlan:
+			return copyObject(node);
+		default:
+			if (pns_fdw_is_operand(node))
+				return describe_operand(node, context);
+			return expression_tree_mutator(node, describe_node, arg);
+	}
+}
+
+/*
+ * describe_var gives a column its table's place in the sources.
+ */
+static Node *
+describe_var(Var *var, DescribeContext *context)
+{
+	Var		   *copy = copyObject(var);
+	ListCell   *lc;
+
+	foreach(lc, context->sources)
+	{
+		if (((PnsTermSource *) lfirst(lc))->varno == var->varno)
+			copy->varno = foreach_current_index(lc) + 1;
+	}
+	return (Node *) copy;
+}
+
+/*
+ * describe_operand replaces an expression that has one value for the whole
+ * scan by a parameter whose number is its place in the operands.  The executor
+ * evaluates it when the scan starts, if it is asked for.
+ */
+static Node *
+describe_operand(Node *node, DescribeContext *context)
+{
+	Param	   *param = makeNode(Param);
+
+	param->paramkind = PARAM_EXEC;
+	param->paramid = list_length(context->operands);
+	param->paramtype = exprType(node);
+	param->paramtypmod = exprTypmod(node);
+	param->paramcollid = exprCollation(node);
+	param->location = -1;
+	context->operands = lappend(context->operands, node);
+	return (Node *) param;
+}

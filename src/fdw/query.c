@@ -1,0 +1,199 @@
+/*-------------------------------------------------------------------------
+ *
+ * query.c
+ *	  What a command reads, as the executor has it.
+ *
+ * A description is compiled once, when a scan starts; the command is made of
+ * it each time that the scan is started over, as the values of its operands
+ * may have changed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fdw/query.h"
+
+static List *create_sources(List *relids, List *prefixes);
+static List *compile_quals(List *exprs, const PnsTermSource *source);
+static void add_outputs(PnsQuery *query, List *outputs, List *slots);
+static PnsColumn output_column(PnsQuery *query, Var *var, int slot);
+static void add_path(PnsQuery *query, const PnsTermSource *source, const char *path);
+
+/*
+ * pns_query_create compiles a description.  Allocates in the current context.
+ */
+PnsQuery *
+pns_query_create(List *description)
+{
+	PnsQuery   *query = palloc0(sizeof(PnsQuery));
+
+	query->sources = create_sources((List *) list_nth(description, PNS_QUERY_RELIDS),
+									(List *) list_nth(description, PNS_QUERY_PREFIXES));
+	query->quals = compile_quals((List *) list_nth(description, PNS_QUERY_QUALS),
+								 (PnsTermSource *) linitial(query->sources));
+	add_outputs(query, (List *) list_nth(description, PNS_QUERY_OUTPUTS),
+				(List *) list_nth(description, PNS_QUERY_SLOTS));
+	return query;
+}
+
+/*
+ * pns_query_table returns the table whose collection the command is sent to.
+ */
+const PnsTable *
+pns_query_table(const PnsQuery *query)
+{
+	return ((PnsTermSource *) linitial(query->sources))->table;
+}
+
+/*
+ * pns_query_label names the collections for messages and EXPLAIN.
+ */
+char *
+pns_query_label(const PnsQuery *query)
+{
+	StringInfoData label;
+	ListCell   *lc;
+
+	initStringInfo(&label);
+	foreach(lc, query->sources)
+		appendStringInfo(&label, "%s%s", label.len > 0 ? ", " : "",
+						 pns_fdw_table_label(((PnsTermSource *) lfirst(lc))->table));
+	return label.data;
+}
+
+/*
+ * pns_query_make_pipeline makes the command's pipeline with the current values
+ * of the operands.  False, and no pipeline, where no document can match.
+ */
+bool
+pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
+						void *state, PnsDocument *stages)
+{
+	PnsPipeline pipeline = {.operand_value = operand_value,.state = state};
+
+	pns_bson_begin(&pipeline.builder);
+	if (!pns_pipeline_append_match(&pipeline, query->quals))
+		return false;
+	if (!query->whole)
+		pns_pipeline_append_project(&pipeline, query->paths);
+	*stages = pns_bson_end(&pipeline.builder);
+	return true;
+}
+
+/*
+ * pns_query_options makes the options of the command: a collection may have a
+ * collation of its own, by which MongoDB would compare strings other than by
+ * their bytes.
+ *
+ * A view with such a collation refuses to be read by another one.
+ */
+PnsDocument
+pns_query_options(const PnsQuery *query)
+{
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	if (pns_fdw_compares_strings(query->quals))
+	{
+		pns_bson_open_document(&builder, "collation");
+		pns_bson_append_cstring(&builder, "locale", "simple");
+		pns_bson_close(&builder);
+	}
+	return pns_bson_end(&builder);
+}
+
+/*
+ * create_sources reads the definitions of the tables.
+ */
+static List *
+create_sources(List *relids, List *prefixes)
+{
+	List	   *sources = NIL;
+	ListCell   *relid;
+	ListCell   *prefix;
+
+	forboth(relid, relids, prefix, prefixes)
+	{
+		PnsTermSource *source = palloc0(sizeof(PnsTermSource));
+
+		source->varno = list_length(sources) + 1;
+		source->table = pns_fdw_get_table(lfirst_oid(relid));
+		source->prefix = strVal(lfirst(prefix));
+		sources = lappend(sources, source);
+	}
+	return sources;
+}
+
+/*
+ * compile_quals compiles the shipped conditions on a single table.
+ */
+static List *
+compile_quals(List *exprs, const PnsTermSource *source)
+{
+	List	   *quals = NIL;
+	ListCell   *lc;
+
+	foreach(lc, exprs)
+	{
+		PnsQual    *qual = pns_fdw_compile_qual((Expr *) lfirst(lc), source->table,
+												source->varno);
+
+		/* elog: it was shippable when it was planned */
+		if (qual == NULL)
+			elog(ERROR, "a condition on %s that was to be shipped cannot be",
+				 pns_fdw_table_label(source->table));
+		quals = lappend(quals, qual);
+	}
+	return quals;
+}
+
+/*
+ * add_outputs compiles what is fetched: the decoder and the paths.
+ */
+static void
+add_outputs(PnsQuery *query, List *outputs, List *slots)
+{
+	PnsColumn  *columns = palloc(sizeof(PnsColumn) * Max(list_length(outputs), 1));
+	int			ncolumns = 0;
+	ListCell   *output;
+	ListCell   *slot;
+
+	foreach(output, query->sources)
+		add_path(query, (PnsTermSource *) lfirst(output), "_id");
+	forboth(output, outputs, slot, slots)
+		columns[ncolumns++] = output_column(query, lfirst_node(Var, output),
+											lfirst_int(slot));
+	query->decoder = pns_mongo_decoder_create(columns, ncolumns);
+}
+
+/*
+ * output_column fetches a column of one of the tables, and returns what the
+ * codec needs to know of it.
+ */
+static PnsColumn
+output_column(PnsQuery *query, Var *var, int slot)
+{
+	PnsTermSource *source = (PnsTermSource *) list_nth(query->sources, var->varno - 1);
+	const PnsTableColumn *column = &source->table->columns[var->varattno - 1];
+	PnsColumn	codec = column->codec;
+
+	add_path(query, source, column->projection);
+	codec.attnum = slot;
+	codec.prefix = source->prefix[0] != '\0' ? source->prefix : NULL;
+	return codec;
+}
+
+/*
+ * add_path has a path of a table's documents fetched, or with NULL all of
+ * them.
+ */
+static void
+add_path(PnsQuery *query, const PnsTermSource *source, const char *path)
+{
+	if (source->prefix[0] == '\0')
+		query->whole = query->whole || path == NULL;
+	else
+		path = path == NULL ? source->prefix : psprintf("%s.%s", source->prefix, path);
+	if (!query->whole)
+		query->paths = pns_pipeline_add_path(query->paths, (char *) path);
+}

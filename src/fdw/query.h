@@ -1,0 +1,143 @@
+/*-------------------------------------------------------------------------
+ *
+ * query.h
+ *	  What one command reads: while it is planned, in the plan, and while it
+ *	  runs.
+ *
+ * The planner keeps a PnsRelation in the fdw_private of base, join and upper
+ * relations alike.  pnsGetForeignPlan turns the one that was chosen into a
+ * description, a List that can be copied and written; the executor makes a
+ * PnsQuery of that, and of the PnsQuery and the operands' values a pipeline:
+ *
+ *	source (a $match, or what join.c makes) -> later stages -> $project
+ *
+ * A row of a join's source holds the document of each of its tables under the
+ * key that is the table's prefix; the document of a single table stands as it
+ * is, its prefix is "".  Where a join has no row of a table, the key is
+ * missing.
+ *
+ * A join is planned by join.c, which fills a PnsRelation and calls
+ * pns_relation_add_paths.  What is its own lies in relation->join; describe.c
+ * asks it for a Node of it, in which expressions stand as the planner has them
+ * (describe.c gives tables their places and operands parameters), query.c has
+ * it compile that, and append the stages of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PNS_FDW_QUERY_H
+#define PNS_FDW_QUERY_H
+
+#include "fdw/private.h"
+
+/* A table that is read, and where its documents stand in the pipeline. */
+typedef struct PnsTermSource
+{
+	Index		varno;			/* in the planner the query's, later its place
+								 * in the sources, from 1 */
+	const PnsTable *table;
+	const char *prefix;			/* "", or the key that holds its document */
+} PnsTermSource;
+
+/* ---------- the planner's ---------- */
+
+typedef enum PnsRelationKind
+{
+	PNS_RELATION_BASE,			/* a foreign table */
+	PNS_RELATION_JOIN			/* tables that MongoDB joins */
+} PnsRelationKind;
+
+/* join.c's own, of a join that is planned, and of one that runs */
+typedef struct PnsJoinRelation PnsJoinRelation;
+typedef struct PnsJoinQuery PnsJoinQuery;
+
+/*
+ * What one command can read.  Made by pnsGetForeignRelSize for a base
+ * relation and by join.c for a join; an upper relation whose rows are those of
+ * its input (a sorted or a limited one) shares its input's.
+ */
+typedef struct PnsRelation
+{
+	PnsRelationKind kind;
+	RelOptInfo *rel;			/* whose rows they are */
+	List	   *sources;		/* of PnsTermSource */
+
+	/*
+	 * Conditions, of RestrictInfo: those that are sent, and those that are
+	 * evaluated here (a superset's are in both).  Of a join these are the
+	 * conditions on its rows that join.c did not make part of it.
+	 */
+	List	   *shipped;
+	List	   *checked;
+
+	PnsJoinRelation *join;		/* JOIN only */
+
+	/* estimates, of what is read without an order */
+	double		fetched;		/* documents that the server returns */
+	Cost		startup_cost;
+	Cost		total_cost;
+} PnsRelation;
+
+/* ---------- the plan's ---------- */
+
+/*
+ * The members of a description, a ForeignScan's fdw_private.  In its
+ * expressions a Var's varno is the place of its table in the sources, and a
+ * PARAM_EXEC Param stands for the operand of that number in fdw_exprs.
+ */
+typedef enum PnsDescriptionIndex
+{
+	PNS_QUERY_RELIDS,			/* List of Oid: the sources' tables */
+	PNS_QUERY_PREFIXES,			/* List of String: the sources' prefixes */
+	PNS_QUERY_JOIN,				/* join.c's description, or NULL */
+	PNS_QUERY_QUALS,			/* List of Expr: the shipped conditions */
+	PNS_QUERY_OUTPUTS,			/* List of Var: what is fetched ... */
+	PNS_QUERY_SLOTS				/* List of Integer: ... and where to, from 1 */
+} PnsDescriptionIndex;
+
+/* in describe.c */
+extern List *pns_query_describe(const PnsRelation *relation, List *shipped,
+								List *outputs, List *slots, List **operands);
+
+/* ---------- the executor's ---------- */
+
+/* A description, compiled. */
+typedef struct PnsQuery
+{
+	List	   *sources;		/* of PnsTermSource */
+	PnsJoinQuery *join;			/* NULL: of a single table */
+	List	   *quals;			/* of PnsQual: the shipped conditions */
+	List	   *paths;			/* C strings: what is fetched ... */
+	bool		whole;			/* ... or all of the documents is */
+	PnsDecoder *decoder;
+} PnsQuery;
+
+/* A pipeline that is being made. */
+typedef struct PnsPipeline
+{
+	PnsBsonBuilder builder;		/* of the array of stages */
+	int			nstages;
+	PnsOperandValue operand_value;
+	void	   *state;			/* of operand_value */
+} PnsPipeline;
+
+/* in query.c */
+extern PnsQuery *pns_query_create(List *description);
+extern const PnsTable *pns_query_table(const PnsQuery *query);
+extern char *pns_query_label(const PnsQuery *query);
+extern bool pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
+									void *state, PnsDocument *stages);
+extern PnsDocument pns_query_options(const PnsQuery *query);
+
+/* in pipeline.c */
+extern void pns_pipeline_open_stage(PnsPipeline *pipeline, const char *operator);
+extern void pns_pipeline_close_stage(PnsPipeline *pipeline);
+extern bool pns_pipeline_append_match(PnsPipeline *pipeline, List *quals);
+extern void pns_pipeline_append_project(PnsPipeline *pipeline, List *paths);
+extern List *pns_pipeline_add_path(List *paths, char *path);
+
+/* in plan.c */
+extern void pns_relation_add_paths(PlannerInfo *root, PnsRelation *relation,
+								   Path *recheck_path, List *restrictinfo);
+extern bool pns_relation_outputs_ship(const PnsRelation *relation);
+
+#endif							/* PNS_FDW_QUERY_H */
