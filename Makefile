@@ -14,7 +14,8 @@ OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c)))
 
 # Until a version is released, its script is the rooms' SQL in this order.
 ROOM_SQL   = src/mongo/mongo.sql src/fdw/fdw.sql \
-	$(addprefix src/store/,roles.sql tenancy.sql tables.sql partitions.sql policies.sql)
+	$(addprefix src/store/,roles.sql tenancy.sql tables.sql partitions.sql configuration.sql \
+	policies.sql)
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 
 # libmongoc 2.x has another name than 1.x.
@@ -32,7 +33,7 @@ override with_llvm := no
 
 # sql/<room>/<name>.sql -> expected/<room>/<name>.out.  The first need no
 # server beside PostgreSQL; the others run where MONGO_URI names one.
-REGRESS_LOCAL = fdw/options fdw/shipping mongo/objectid
+REGRESS_LOCAL = fdw/options fdw/shipping mongo/objectid store/configuration
 REGRESS_MONGO = fdw/read fdw/import
 REGRESS       = $(REGRESS_LOCAL) $(if $(MONGO_URI),$(REGRESS_MONGO))
 REGRESS_PREP  = regress-dirs

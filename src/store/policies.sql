@@ -246,3 +246,17 @@ CREATE POLICY admin_access ON pynomaly.data_lineage TO pynomaly_admin
     USING (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON pynomaly.data_lineage TO pynomaly_admin, pynomaly_app;
 GRANT SELECT ON pynomaly.data_lineage TO pynomaly_readonly;
+
+-- ---------------------------------------------------------------------
+-- the tenant's settings
+-- ---------------------------------------------------------------------
+
+ALTER TABLE pynomaly.tenant_settings ENABLE ROW LEVEL SECURITY;
+ALTER TABLE pynomaly.tenant_settings FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_isolation ON pynomaly.tenant_settings
+    USING (tenant_id = pynomaly.current_tenant());
+CREATE POLICY admin_access ON pynomaly.tenant_settings TO pynomaly_admin
+    USING (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON pynomaly.tenant_settings
+    TO pynomaly_admin, pynomaly_app;
+GRANT SELECT ON pynomaly.tenant_settings TO pynomaly_readonly;

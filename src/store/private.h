@@ -13,6 +13,9 @@
 /* in settings.c */
 extern bool pns_store_allow_drop;
 
+/* in configuration.c */
+extern void pns_store_define_configuration(void);
+
 /* in tenant.c */
 extern void pns_store_define_tenant(void);
 

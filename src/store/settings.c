@@ -30,4 +30,5 @@ pns_store_init(void)
 							 0,
 							 NULL, NULL, NULL);
 	pns_store_define_tenant();
+	pns_store_define_configuration();
 }
