@@ -15,7 +15,7 @@ OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c)))
 # Until a version is released, its script is the rooms' SQL in this order.
 ROOM_SQL   = src/mongo/mongo.sql src/fdw/fdw.sql \
 	$(addprefix src/store/,roles.sql tenancy.sql tables.sql partitions.sql configuration.sql \
-	policies.sql)
+	policies.sql finish.sql)
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 
 # libmongoc 2.x has another name than 1.x.

@@ -17,6 +17,7 @@
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -42,6 +43,7 @@ static ArrayType *plain_array(Relation relation, Datum value,
 							  const char *name);
 static float8 *sorted_scores(Relation relation, ArrayType *scores, int n);
 static int	count_anomalies(Relation relation, ArrayType *labels, int n);
+static void check_intervals(Relation relation, Jsonb *intervals, int n);
 static void score_statistics(ArrayType *scores, const float8 *sorted, int n,
 							 Datum *values, bool *nulls);
 static float8 percentile(const float8 *sorted, int n, float8 fraction);
@@ -147,7 +149,9 @@ pns_store_derive_result(PG_FUNCTION_ARGS)
 		score_statistics(scores,
 						 sorted_scores(data->tg_relation, scores, n), n,
 						 values + 3, nulls + 3);
-	(void) column(row, desc, "confidence_intervals", &isnull);
+	value = column(row, desc, "confidence_intervals", &isnull);
+	if (!isnull)
+		check_intervals(data->tg_relation, DatumGetJsonbP(value), n);
 	values[RESULT_COLUMNS - 1] = BoolGetDatum(!isnull);
 	nulls[RESULT_COLUMNS - 1] = false;
 	return PointerGetDatum(heap_modify_tuple_by_cols(row, desc, RESULT_COLUMNS,
@@ -294,6 +298,18 @@ count_anomalies(Relation relation, ArrayType *labels, int n)
 		anomalies += given[i];
 	}
 	return anomalies;
+}
+
+/*
+ * check_intervals demands an array of n elements.
+ */
+static void
+check_intervals(Relation relation, Jsonb *intervals, int n)
+{
+	if (!JB_ROOT_IS_ARRAY(intervals) || JB_ROOT_IS_SCALAR(intervals) ||
+		JB_ROOT_COUNT(intervals) != n)
+		refuse(relation, "confidence_intervals must be an array with one element for each score",
+			   psprintf("There are %d scores.", n));
 }
 
 /*

@@ -9,6 +9,7 @@
 
 #include "catalog/namespace.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -18,8 +19,9 @@
 /*
  * pns_store_become_owner makes the owner of one of our tables the current user,
  * whom its row-level security does not hold back although it is forced: as the
- * checks of foreign keys do.  Where an error is raised before
- * pns_store_end_owner, the end of the (sub)transaction restores the user.
+ * checks of foreign keys do.  The search_path is a safe one meanwhile.  Where
+ * an error is raised before pns_store_end_owner, the end of the
+ * (sub)transaction restores both.
  */
 void
 pns_store_become_owner(const char *table, PnsOwnerState *saved)
@@ -46,13 +48,18 @@ pns_store_become_owner(const char *table, PnsOwnerState *saved)
 	SetUserIdAndSecContext(owner, saved->security |
 						   SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_NOFORCE_RLS);
+	saved->nest_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 }
 
 /*
- * pns_store_end_owner restores the user.
+ * pns_store_end_owner restores the user and the search_path.
  */
 void
 pns_store_end_owner(const PnsOwnerState *saved)
 {
+	AtEOXact_GUC(true, saved->nest_level);
 	SetUserIdAndSecContext(saved->user, saved->security);
 }

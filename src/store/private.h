@@ -16,6 +16,9 @@ extern bool pns_store_allow_drop;
 /* in configuration.c */
 extern void pns_store_define_configuration(void);
 
+/* in drop.c */
+extern void pns_store_watch_drops(void);
+
 /* in tenant.c */
 extern void pns_store_define_tenant(void);
 
@@ -24,6 +27,7 @@ typedef struct PnsOwnerState
 {
 	Oid			user;
 	int			security;
+	int			nest_level;		/* of the settings */
 } PnsOwnerState;
 
 extern void pns_store_become_owner(const char *table, PnsOwnerState *saved);

@@ -15,7 +15,8 @@
 bool		pns_store_allow_drop = false;
 
 /*
- * pns_store_init defines the settings, in alphabetical order.
+ * pns_store_init defines the settings, in alphabetical order, and installs
+ * the hook that protects rows from drops.
  */
 void
 pns_store_init(void)
@@ -31,4 +32,5 @@ pns_store_init(void)
 							 NULL, NULL, NULL);
 	pns_store_define_tenant();
 	pns_store_define_configuration();
+	pns_store_watch_drops();
 }
