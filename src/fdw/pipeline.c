@@ -115,7 +115,7 @@ pns_fdw_command_text(const PnsTable *table, PnsDocument pipeline, PnsDocument op
 
 	initStringInfo(&text);
 	/* elog: every text in it comes from this database */
-	if (!pns_json_append_document(&text, pns_bson_end(&builder), PNS_JSON_RELAXED))
+	if (!pns_json_append_document(&text, pns_bson_end(&builder), PNS_JSON_SHOWN))
 		elog(ERROR, "could not show the command for collection %s",
 			 pns_fdw_table_label(table));
 	return text.data;

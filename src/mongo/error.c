@@ -348,7 +348,7 @@ show_command(const char *database, PnsDocument command)
 		return psprintf("%s, which is not shown because it may contain secrets", iterator.key);
 
 	initStringInfo(&shown);
-	(void) pns_json_append_document(&shown, command, PNS_JSON_RELAXED);
+	(void) pns_json_append_document(&shown, command, PNS_JSON_SHOWN);
 	if (shown.len > PNS_CONTEXT_MAX)
 	{
 		shown.len = pg_mbcliplen(shown.data, shown.len, PNS_CONTEXT_MAX);

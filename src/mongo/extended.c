@@ -52,9 +52,9 @@ pns_json_is_plain(const PnsBsonValue *value, PnsJsonFormat format)
 			return true;
 		case PNS_BSON_INT32:
 		case PNS_BSON_INT64:
-			return format == PNS_JSON_RELAXED;
+			return format != PNS_JSON_CANONICAL;
 		case PNS_BSON_DOUBLE:
-			return format == PNS_JSON_RELAXED &&
+			return format != PNS_JSON_CANONICAL &&
 				isfinite(pns_bson_read_double(value->data));
 		default:
 			return false;

@@ -15,7 +15,9 @@ static PnsFit write_members(StringInfo out, PnsDocument document, bool array,
 							PnsJsonFormat format);
 static PnsFit write_wrapped(StringInfo out, const PnsBsonValue *value,
 							PnsJsonFormat format);
-static PnsFit write_string(StringInfo out, const char *str, uint32 size);
+static PnsFit write_string(StringInfo out, const char *str, uint32 size,
+						   PnsJsonFormat format);
+static PnsFit write_text(StringInfo out, const char *str, uint32 size);
 static void write_number(StringInfo out, const PnsBsonValue *value);
 static void write_escape(StringInfo out, unsigned char byte);
 
@@ -50,7 +52,7 @@ pns_json_write_value(StringInfo out, const PnsBsonValue *value,
 	{
 		case PNS_BSON_STRING:
 			return write_string(out, (const char *) value->data + 4,
-								value->size - 5);
+								value->size - 5, format);
 		case PNS_BSON_DOCUMENT:
 		case PNS_BSON_ARRAY:
 			return write_members(out, pns_bson_value_document(value),
@@ -86,7 +88,7 @@ write_members(StringInfo out, PnsDocument document, bool array,
 		first = false;
 		if (!array)
 		{
-			fit = write_string(out, iterator.key, iterator.key_size);
+			fit = write_string(out, iterator.key, iterator.key_size, format);
 			if (fit != PNS_FITS)
 				return fit;
 			appendStringInfoCharMacro(out, ':');
@@ -115,17 +117,38 @@ write_wrapped(StringInfo out, const PnsBsonValue *value, PnsJsonFormat format)
 	return fit;
 }
 
-/* write_string appends a string in quotes, in the database's encoding. */
+/* write_string appends a string in quotes. */
 static PnsFit
-write_string(StringInfo out, const char *str, uint32 size)
+write_string(StringInfo out, const char *str, uint32 size, PnsJsonFormat format)
+{
+	const char *end = str + size;
+	const char *zero;
+	PnsFit		fit;
+
+	appendStringInfoCharMacro(out, '"');
+	while (format == PNS_JSON_SHOWN && (zero = memchr(str, '\0', end - str)) != NULL)
+	{
+		fit = write_text(out, str, zero - str);
+		if (fit != PNS_FITS)
+			return fit;
+		write_escape(out, '\0');
+		str = zero + 1;
+	}
+	fit = write_text(out, str, end - str);
+	appendStringInfoCharMacro(out, '"');
+	return fit;
+}
+
+/* write_text appends the inside of a string, in the database's encoding. */
+static PnsFit
+write_text(StringInfo out, const char *str, uint32 size)
 {
 	PnsFit		fit = pns_text_to_server(&str, &size);
 	uint32		start = 0;
 
 	if (fit != PNS_FITS)
 		return fit;
-	enlargeStringInfo(out, size + 2);
-	appendStringInfoCharMacro(out, '"');
+	enlargeStringInfo(out, size + 1);
 	for (uint32 i = 0; i < size; i++)
 	{
 		unsigned char byte = str[i];
@@ -137,7 +160,6 @@ write_string(StringInfo out, const char *str, uint32 size)
 		start = i + 1;
 	}
 	appendBinaryStringInfo(out, str + start, size - start);
-	appendStringInfoCharMacro(out, '"');
 	return PNS_FITS;
 }
 

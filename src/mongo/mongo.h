@@ -142,7 +142,9 @@ extern const char *pns_bson_type_name(PnsBsonType type);
 typedef enum PnsJsonFormat
 {
 	PNS_JSON_RELAXED,
-	PNS_JSON_CANONICAL
+	PNS_JSON_CANONICAL,
+	PNS_JSON_SHOWN				/* relaxed, with zero bytes, which json and
+								 * jsonb do not take */
 } PnsJsonFormat;
 
 /*
