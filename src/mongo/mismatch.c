@@ -10,9 +10,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "mongo/codec.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 /* Longer texts of an _id are cut. */
 #define ID_MAX_SIZE 100
@@ -73,6 +75,8 @@ static const struct
 	}
 };
 
+static PnsBsonType type_of_name(const PnsBsonValue *name);
+static PnsFit string_misfit(Oid type, bool zero);
 static const char *describe_id(const PnsPlace *place);
 static const char *describe_value(const PnsConverter *converter,
 								  const PnsBsonValue *value);
@@ -100,6 +104,81 @@ pns_mismatch_report(const PnsPlace *place, const PnsConverter *converter,
 					   id, place->collection, found, type,
 					   reason != NULL ? " " : "", reason != NULL ? reason : ""),
 			 errhint("With the option on_mismatch 'null' such values are NULL.")));
+}
+
+/*
+ * pns_mongo_raise_misfit raises the error of a value that the server has
+ * found.
+ */
+void
+pns_mongo_raise_misfit(const PnsColumn *column, PnsDocument misfit)
+{
+	PnsPlace	place = {
+		.collection = column->collection,
+		.document = misfit,
+		.column = column->name,
+		.path = column->path,
+		.type = column->type,
+		.typmod = column->typmod
+	};
+	PnsConverter converter;
+	PnsBsonValue name;
+	PnsBsonValue value;
+	PnsBsonValue zero;
+	PnsFit		fit = PNS_MISFIT_TYPE;
+	Datum		result;
+
+	/* elog: the member is what we asked for */
+	if (!pns_bson_find(misfit, "type", &name) || name.type != PNS_BSON_STRING)
+		elog(ERROR, "the server did not say what does not fit column \"%s\"", column->name);
+
+	pns_converter_init(&converter, column->type, column->typmod, false, column->json_format);
+	if (pns_bson_find(misfit, "value", &value) && value.type != PNS_BSON_NULL)
+		fit = converter.convert(&converter, &value, &result);
+	else
+	{
+		value.type = type_of_name(&name);
+		if (value.type == PNS_BSON_STRING)
+			fit = string_misfit(column->type,
+								pns_bson_find(misfit, "zero", &zero) &&
+								zero.type == PNS_BSON_BOOL && zero.data[0] != 0);
+	}
+
+	/* elog: what the server found, it found by the codec's own rules */
+	if (fit == PNS_FITS)
+		elog(ERROR, "a value fits column \"%s\" that does not for the server", column->name);
+	pns_mismatch_report(&place, &converter, &value, fit);
+}
+
+/* type_of_name finds a BSON type by MongoDB's name of it. */
+static PnsBsonType
+type_of_name(const PnsBsonValue *name)
+{
+	uint32		size;
+	const char *str = pns_bson_value_string(name, &size);
+	int			type = PNS_BSON_MINKEY;
+
+	while (type > 0 && (strlen(pns_bson_type_name(type)) != size ||
+						memcmp(pns_bson_type_name(type), str, size) != 0))
+		type--;
+	return (PnsBsonType) type;
+}
+
+/* string_misfit says why a string does not fit a type. */
+static PnsFit
+string_misfit(Oid type, bool zero)
+{
+	switch (type)
+	{
+		case TEXTOID:
+		case VARCHAROID:
+		case NAMEOID:
+			return zero ? PNS_MISFIT_NUL : PNS_MISFIT_LENGTH;
+		default:
+			if (!type_is_enum(type))
+				return PNS_MISFIT_TYPE;
+			return zero ? PNS_MISFIT_NUL : PNS_MISFIT_SYNTAX;
+	}
 }
 
 /*

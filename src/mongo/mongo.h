@@ -202,6 +202,17 @@ extern PnsDecoder *pns_mongo_decoder_create(const PnsColumn *columns, int ncolum
 extern void pns_mongo_decode(PnsDecoder *decoder, PnsDocument document,
 							 Datum *values, bool *nulls);
 
+/* ---------- in mismatch.c: values that do not fit ---------- */
+
+/*
+ * Raise the error that decoding a value would have raised that does not fit a
+ * column.  misfit has members that tell of it: _id, of its document; type, the
+ * name of its BSON type; value, itself, if it is a number or a date, else
+ * null; zero, whether it is a string with a zero byte.
+ */
+extern void pns_mongo_raise_misfit(const PnsColumn *column, PnsDocument misfit)
+			pg_attribute_noreturn();
+
 /* ---------- in objectid.c: the type pynomaly.objectid ---------- */
 
 /* The type's OID, or InvalidOid where the extension is being created. */
