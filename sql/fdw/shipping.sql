@@ -187,7 +187,7 @@ SELECT shipped_where('a IS NOT NULL');
 SELECT shipped_where('p IS NULL');
 SELECT shipped_where('NOT (i4 IS NULL)');
 
--- what MongoDB cannot name
+-- what only aggregations can name
 SELECT shipped_where('element = 5');
 SELECT shipped_where('dotted = 5');
 SELECT shipped_where('dollar = 5');

@@ -20,7 +20,7 @@
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 
-#include "fdw/private.h"
+#include "fdw/term.h"
 
 /* MongoDB's limit for a document, and what we grant one condition; bytes. */
 #define LARGEST_DOCUMENT (16 * 1024 * 1024)
@@ -47,6 +47,7 @@ static PnsFilter make_unequal(const PnsQual *qual, const Datum *values, int nval
 static PnsFilter make_null(const PnsTableColumn *column);
 static PnsFilter make_not_null(const PnsTableColumn *column);
 static PnsFilter make_bool(const PnsQual *qual);
+static PnsFilter make_expr(const PnsQual *qual, FilterContext *context);
 static PnsFilter make_placeholder(const PnsQual *qual);
 static PnsFilter with_guard(const PnsQual *qual, PnsFilter filter);
 static List *path_prefixes(const char *path);
@@ -109,6 +110,8 @@ pns_fdw_compares_strings(List *quals)
 			(qual->class == PNS_CLASS_TEXT || qual->class == PNS_CLASS_BPCHAR ||
 			 qual->class == PNS_CLASS_ENUM))
 			return true;
+		if (qual->kind == PNS_QUAL_EXPR && qual->term->has_strings)
+			return true;
 		if (pns_fdw_compares_strings(qual->args))
 			return true;
 	}
@@ -158,6 +161,8 @@ make_filter(const PnsQual *qual, FilterContext *context)
 			return make_bool(qual);
 		case PNS_QUAL_CONST:
 			return qual->truth ? pns_filter_all() : pns_filter_none();
+		case PNS_QUAL_EXPR:
+			return make_expr(qual, context);
 	}
 	return pns_filter_all();
 }
@@ -432,6 +437,24 @@ make_bool(const PnsQual *qual)
 	PnsScalar	scalar = {.type = PNS_BSON_BOOL,.integer = qual->truth};
 
 	return with_guard(qual, pns_filter_compare(qual->column->native, PNS_EQ, scalar));
+}
+
+/*
+ * make_expr makes the filter of a term.
+ */
+static PnsFilter
+make_expr(const PnsQual *qual, FilterContext *context)
+{
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	if (qual->exact)
+		pns_term_append_true(&builder, "$expr", qual->term,
+							 context->operand_value, context->state);
+	else
+		pns_term_append_maybe(&builder, "$expr", qual->term,
+							  context->operand_value, context->state);
+	return pns_filter_finish(&builder);
 }
 
 /*

@@ -86,7 +86,8 @@ typedef enum PnsQualKind
 	PNS_QUAL_NULL,				/* column IS NULL */
 	PNS_QUAL_NOT_NULL,
 	PNS_QUAL_BOOL,				/* a boolean column is "truth" */
-	PNS_QUAL_CONST				/* "truth", whatever the row */
+	PNS_QUAL_CONST,				/* "truth", whatever the row */
+	PNS_QUAL_EXPR				/* a term (term.h) is true */
 } PnsQualKind;
 
 typedef enum PnsCompareOp
@@ -139,9 +140,13 @@ typedef struct PnsQual
 	PnsCompareOp op;			/* COMPARE */
 	Expr	   *operand;		/* COMPARE, IN, NOT_IN: no column in it */
 	Oid			operand_type;	/* as the operator takes it (IN: an element) */
+	const struct PnsTerm *term; /* EXPR */
 } PnsQual;
 
 extern bool pns_fdw_is_operand(Node *node);
+extern bool pns_fdw_comparison_of(Oid opno, Oid type, PnsCompareOp *op);
+extern PnsCompareOp pns_fdw_commute(PnsCompareOp op);
+extern PnsCompareOp pns_fdw_negate(PnsCompareOp op);
 extern PnsQual *pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno);
 
 /* ---------- filter.c ---------- */
@@ -228,6 +233,7 @@ extern PnsScalar pns_double_scalar(float8 value);
 extern PnsScalar pns_date_scalar(int64 milliseconds);
 extern bool pns_add_point(List **scalars, PnsScalar scalar);
 extern PnsValueClass pns_fdw_value_class(const PnsTableColumn *column);
+extern PnsValueClass pns_fdw_type_class(Oid type);
 extern const PnsValueRules *pns_fdw_value_rules(PnsValueClass class);
 extern bool pns_fdw_value_is_nan(const PnsQual *qual, Datum value);
 extern bool pns_fdw_null_test_ships(const PnsTableColumn *column, bool is_null);

@@ -24,6 +24,7 @@
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
@@ -31,10 +32,13 @@
 #include "utils/pg_locale.h"
 #include "utils/typcache.h"
 
-#include "fdw/private.h"
+#include "fdw/term.h"
 
 /* Levels of AND and OR; MongoDB refuses some 50 of them. */
 #define MAX_DEPTH 30
+
+/* Levels of documents and arrays; MongoDB and PnsBsonBuilder take 100. */
+#define MAX_NESTING 85
 
 /* Bytes; as a filter it takes a few times as much. */
 #define SMALL_ARRAY_SIZE (256 * 1024)
@@ -48,6 +52,8 @@ typedef struct CompileContext
 } CompileContext;
 
 static PnsQual *compile(Expr *expr, bool truth, CompileContext *context);
+static PnsQual *compile_native(Expr *expr, bool truth, CompileContext *context);
+static PnsQual *compile_term(Expr *expr, bool truth, CompileContext *context);
 static PnsQual *compile_const(Const *constant, bool truth);
 static PnsQual *compile_bool(BoolExpr *expr, bool truth, CompileContext *context);
 static PnsQual *compile_and(List *args, bool truth, CompileContext *context);
@@ -62,12 +68,9 @@ static PnsQual *compile_truth(BooleanTest *expr, bool truth, CompileContext *con
 static PnsQual *make_qual(PnsQualKind kind, const PnsTableColumn *column);
 static PnsQual *make_null_qual(const PnsTableColumn *column, bool is_null);
 static const PnsTableColumn *column_of(Node *node, CompileContext *context);
-static bool comparison_of(Oid opno, const PnsTableColumn *column, PnsCompareOp *op);
 static bool operator_ships(const PnsTableColumn *column, PnsCompareOp op,
 						   Oid operand_type, Oid collation);
 static bool comparison_is_exact(const PnsTableColumn *column, PnsCompareOp op);
-static PnsCompareOp commute(PnsCompareOp op);
-static PnsCompareOp negate(PnsCompareOp op);
 
 /*
  * pns_fdw_compile_qual compiles a condition on one table, or returns NULL
@@ -120,12 +123,26 @@ contains_placeholder(Node *node, void *arg)
 }
 
 /*
- * compile compiles "expr is true" or, with truth false, "expr is false".
+ * compile compiles "expr is true" or, with truth false, "expr is false": in
+ * the query language, which indexes serve, or else in that of aggregations.
  */
 static PnsQual *
 compile(Expr *expr, bool truth, CompileContext *context)
 {
+	PnsQual    *qual;
+
 	check_stack_depth();
+
+	qual = compile_native(expr, truth, context);
+	return qual != NULL ? qual : compile_term(expr, truth, context);
+}
+
+/*
+ * compile_native compiles to the query language.
+ */
+static PnsQual *
+compile_native(Expr *expr, bool truth, CompileContext *context)
+{
 
 	switch (nodeTag(expr))
 	{
@@ -146,6 +163,45 @@ compile(Expr *expr, bool truth, CompileContext *context)
 		default:
 			return NULL;
 	}
+}
+
+/*
+ * compile_term compiles to a term.  It selects what it is true of and, where
+ * PostgreSQL might raise an error, what may be the reason for it.
+ *
+ * Of a strict term nothing else is: it is not true where a value does not fit,
+ * be that an error or NULL.
+ */
+static PnsQual *
+compile_term(Expr *expr, bool truth, CompileContext *context)
+{
+	PnsTermSource *source = palloc0(sizeof(PnsTermSource));
+	PnsTermContext *terms = palloc0(sizeof(PnsTermContext));
+	PnsTerm    *term;
+	PnsQual    *qual;
+	ListCell   *lc;
+
+	if (!pns_fdw_pushes(context->table, PNS_PUSH_EXPRESSION))
+		return NULL;
+	source->varno = context->varno;
+	source->table = context->table;
+	source->prefix = "";
+	terms->sources = list_make1(source);
+	if (!truth)
+		expr = make_notclause(expr);
+	term = pns_term_compile(expr, terms);
+	if (term == NULL || term->depth + 2 * context->depth > MAX_NESTING)
+		return NULL;
+
+	qual = make_qual(PNS_QUAL_EXPR, NULL);
+	qual->term = term;
+	qual->exact = !term->may_fail;
+	foreach(lc, term->columns)
+	{
+		if (!term->strict && pns_term_column_may_misfit((PnsTermColumn *) lfirst(lc)))
+			qual->exact = false;
+	}
+	return qual;
 }
 
 /*
@@ -283,14 +339,14 @@ compile_op(OpExpr *expr, bool truth, CompileContext *context)
 		column = column_of(left, context);
 	}
 	if (column == NULL || !pns_fdw_is_operand(right) ||
-		!comparison_of(expr->opno, column, &op))
+		!pns_fdw_comparison_of(expr->opno, column->base_type, &op))
 		return NULL;
 
 	op_input_types(expr->opno, &left_type, &right_type);
 	if (commuted)
-		op = commute(op);
+		op = pns_fdw_commute(op);
 	if (!truth)
-		op = negate(op);
+		op = pns_fdw_negate(op);
 
 	qual = make_qual(PNS_QUAL_COMPARE, column);
 	qual->op = op;
@@ -317,12 +373,12 @@ compile_in(ScalarArrayOpExpr *expr, bool truth, CompileContext *context)
 	Oid			right_type;
 
 	if (column == NULL || !pns_fdw_is_operand(array) ||
-		!comparison_of(expr->opno, column, &op) ||
+		!pns_fdw_comparison_of(expr->opno, column->base_type, &op) ||
 		op != (expr->useOr ? PNS_EQ : PNS_NE))
 		return NULL;
 
 	if (!truth)
-		op = negate(op);
+		op = pns_fdw_negate(op);
 	op_input_types(expr->opno, &left_type, &right_type);
 
 	qual = make_qual(op == PNS_EQ ? PNS_QUAL_IN : PNS_QUAL_NOT_IN, column);
@@ -461,30 +517,30 @@ column_of(Node *node, CompileContext *context)
 }
 
 /*
- * comparison_of finds out what an operator means, from the operator family
- * that PostgreSQL (or this extension, for objectid) orders the column's type
- * by.  An operator that merely is called "=" is none.
+ * pns_fdw_comparison_of finds out what an operator means, from the operator
+ * family that PostgreSQL (or this extension, for objectid) orders a type by.
+ * An operator that merely is called "=" is none.
  */
-static bool
-comparison_of(Oid opno, const PnsTableColumn *column, PnsCompareOp *op)
+bool
+pns_fdw_comparison_of(Oid opno, Oid type, PnsCompareOp *op)
 {
-	TypeCacheEntry *type = lookup_type_cache(column->base_type, TYPECACHE_BTREE_OPFAMILY);
+	Oid			family = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
 	Oid			operator = opno;
 	bool		negated = false;
 	int			strategy;
 
-	if (!OidIsValid(type->btree_opf) ||
+	if (!OidIsValid(family) ||
 		(opno >= FirstUnpinnedObjectId &&
-		 pns_fdw_value_class(column) != PNS_CLASS_OBJECTID))
+		 pns_fdw_type_class(type) != PNS_CLASS_OBJECTID))
 		return false;
 
-	strategy = get_op_opfamily_strategy(operator, type->btree_opf);
+	strategy = get_op_opfamily_strategy(operator, family);
 	if (strategy == InvalidStrategy)
 	{
 		negated = true;
 		operator = get_negator(opno);
 		strategy = OidIsValid(operator) ?
-			get_op_opfamily_strategy(operator, type->btree_opf) : InvalidStrategy;
+			get_op_opfamily_strategy(operator, family) : InvalidStrategy;
 	}
 
 	switch (strategy)
@@ -508,7 +564,7 @@ comparison_of(Oid opno, const PnsTableColumn *column, PnsCompareOp *op)
 			return false;
 	}
 	if (negated)
-		*op = negate(*op);
+		*op = pns_fdw_negate(*op);
 	return true;
 }
 
@@ -597,10 +653,10 @@ comparison_is_exact(const PnsTableColumn *column, PnsCompareOp op)
 }
 
 /*
- * commute gives the comparison with its sides exchanged.
+ * pns_fdw_commute gives the comparison with its sides exchanged.
  */
-static PnsCompareOp
-commute(PnsCompareOp op)
+PnsCompareOp
+pns_fdw_commute(PnsCompareOp op)
 {
 	static const PnsCompareOp commuted[] = {
 		[PNS_LT] = PNS_GT,
@@ -615,11 +671,11 @@ commute(PnsCompareOp op)
 }
 
 /*
- * negate gives the comparison that is true where this one is false.  Of a
+ * pns_fdw_negate gives the comparison that is true where this one is false.  Of a
  * NULL neither is true.
  */
-static PnsCompareOp
-negate(PnsCompareOp op)
+PnsCompareOp
+pns_fdw_negate(PnsCompareOp op)
 {
 	static const PnsCompareOp negated[] = {
 		[PNS_LT] = PNS_GE,

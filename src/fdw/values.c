@@ -55,7 +55,17 @@ pns_fdw_value_rules(PnsValueClass class)
 PnsValueClass
 pns_fdw_value_class(const PnsTableColumn *column)
 {
-	switch (column->base_type)
+	return pns_fdw_type_class(column->base_type);
+}
+
+/*
+ * pns_fdw_type_class tells how the values of a type, which is no domain,
+ * compare.
+ */
+PnsValueClass
+pns_fdw_type_class(Oid type)
+{
+	switch (type)
 	{
 		case INT2OID:
 		case INT4OID:
@@ -85,9 +95,9 @@ pns_fdw_value_class(const PnsTableColumn *column)
 		case DATEOID:
 			return PNS_CLASS_DATE;
 		default:
-			if (type_is_enum(column->base_type))
+			if (type_is_enum(type))
 				return PNS_CLASS_ENUM;
-			if (column->base_type == pns_mongo_objectid_type())
+			if (type == pns_mongo_objectid_type())
 				return PNS_CLASS_OBJECTID;
 			return PNS_CLASS_NONE;
 	}

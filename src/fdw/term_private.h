@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * term_private.h
+ *	  What the files that compile terms share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PNS_FDW_TERM_PRIVATE_H
+#define PNS_FDW_TERM_PRIVATE_H
+
+#include "fdw/term.h"
+
+/* The state of a compilation. */
+typedef struct PnsTermCompiler
+{
+	const PnsTermContext *context;
+	bool		conditional;	/* PostgreSQL may not evaluate what stands
+								 * here */
+	PnsTerm    *case_test;		/* what CaseTestExpr means, or NULL */
+} PnsTermCompiler;
+
+/* A function that a template over its arguments says. */
+typedef struct PnsTermRule
+{
+	Oid			function;
+	Oid			type;			/* of the result */
+	const char *template;
+	bool		fails;			/* null where PostgreSQL raises an error */
+	bool		passes_null;	/* the template makes null of null by itself */
+} PnsTermRule;
+
+/* ---------- term.c ---------- */
+
+extern PnsTerm *pns_term_compile_part(Expr *expr, PnsTermCompiler *compiler);
+extern PnsTerm *pns_term_compile_bound(Expr *expr, PnsTermCompiler *compiler);
+extern PnsTerm *pns_term_make(PnsTermKind kind, Oid type, List *args);
+extern PnsTerm *pns_term_make_call(Oid type, List *args, const char *template,
+								   bool fails, bool checks_null);
+extern PnsValueClass pns_term_class(Oid type);
+
+/* ---------- term_append.c ---------- */
+
+/* The state of writing a term. */
+typedef struct PnsTermWriter
+{
+	PnsBsonBuilder *builder;
+	PnsOperandValue operand_value;
+	void	   *state;			/* for operand_value */
+	List	   *columns;		/* of PnsTermColumn: bound to c0, c1, ... */
+	int			nvariables;		/* that arguments were bound to: v0, v1, ... */
+} PnsTermWriter;
+
+/* How a boolean term is asked for. */
+typedef enum PnsTermTruth
+{
+	PNS_TRUTH_VALUE,			/* true, false or null */
+	PNS_TRUTH_TRUE,				/* whether it is true */
+	PNS_TRUTH_FALSE				/* whether it is false */
+} PnsTermTruth;
+
+extern void pns_term_write(PnsTermWriter *writer, const char *key, const PnsTerm *term);
+extern void pns_term_write_truth(PnsTermWriter *writer, const char *key,
+								 const PnsTerm *term, bool truth);
+
+/* ---------- term_template.c ---------- */
+
+extern void pns_term_write_call(PnsTermWriter *writer, const char *key, const PnsTerm *term);
+extern void pns_term_write_template(PnsTermWriter *writer, const char *key,
+									const char *template, List *args);
+extern const char *pns_term_null_check(List *args);
+extern int	pns_term_template_depth(const char *template);
+
+/* ---------- term_column.c ---------- */
+
+extern bool pns_term_column_is_canonical(const PnsTableColumn *column);
+extern PnsTerm *pns_term_column_value(const PnsTermColumn *column);
+extern PnsTerm *pns_term_column_form(const PnsTermColumn *column);
+extern PnsTerm *pns_term_column_misfit(const PnsTermColumn *column);
+extern bool pns_term_path_is_plain(const PnsTableColumn *column);
+extern void pns_term_write_path(PnsTermWriter *writer, const char *key,
+								const PnsTermColumn *column);
+
+/* ---------- term_operand.c ---------- */
+
+typedef enum PnsTermBound
+{
+	PNS_BOUND_VALUE,			/* a value of the other side's kind */
+	PNS_BOUND_BETWEEN,			/* between such a value and the next */
+	PNS_BOUND_ABOVE,			/* above all values */
+	PNS_BOUND_BELOW				/* below all values */
+} PnsTermBound;
+
+extern bool pns_term_operand_is_canonical(const PnsTerm *operand);
+extern PnsTermBound pns_term_operand_bound(const PnsTerm *operand, Datum value,
+										   PnsScalar *scalar);
+extern void pns_term_append_literal(PnsBsonBuilder *builder, const char *key, PnsScalar scalar);
+extern void pns_term_append_labels(PnsBsonBuilder *builder, const char *key, Oid type);
+
+/* ---------- term_logic.c ---------- */
+
+extern PnsTerm *pns_term_compile_logic(Expr *expr, PnsTermCompiler *compiler);
+
+/* ---------- term_compare.c ---------- */
+
+extern PnsTerm *pns_term_compile_compare(Oid opno, Oid collation, List *exprs,
+										 PnsTermCompiler *compiler);
+extern void pns_term_write_compare(PnsTermWriter *writer, const char *key,
+								   const PnsTerm *term, PnsTermTruth truth);
+
+/* ---------- term_number.c ---------- */
+
+extern const PnsTermRule pns_term_number_rules[];
+
+#endif							/* PNS_FDW_TERM_PRIVATE_H */
