@@ -9,6 +9,7 @@
 #define PNS_STORE_PRIVATE_H
 
 #include "utils/relcache.h"
+#include "utils/uuid.h"
 
 /* in settings.c */
 extern bool pns_store_allow_drop;
@@ -19,7 +20,11 @@ extern void pns_store_define_configuration(void);
 /* in drop.c */
 extern void pns_store_watch_drops(void);
 
+/* in estimates.c */
+extern void pns_store_guard_estimates(void);
+
 /* in tenant.c */
+extern const pg_uuid_t *pns_store_tenant(void);
 extern void pns_store_define_tenant(void);
 
 /* in owner.c */

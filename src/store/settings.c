@@ -16,7 +16,7 @@ bool		pns_store_allow_drop = false;
 
 /*
  * pns_store_init defines the settings, in alphabetical order, and installs
- * the hook that protects rows from drops.
+ * the hooks that guard rows and estimates.
  */
 void
 pns_store_init(void)
@@ -33,4 +33,5 @@ pns_store_init(void)
 	pns_store_define_tenant();
 	pns_store_define_configuration();
 	pns_store_watch_drops();
+	pns_store_guard_estimates();
 }

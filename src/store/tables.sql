@@ -10,6 +10,10 @@
 --     repeat, trained_at may precede created_at, references may be names.
 --   * A row that was imported under an identifier that is no uuid keeps it in
 --     external_id; a row made in place of a missing parent says so in origin.
+--   * Indexes begin with the tenant, which is what queries under row-level
+--     security can use (src/store/estimates.c); others serve functions that run
+--     with the owner's rights.  So deleting a user looks through the rows that
+--     may be his.
 --   * Rows that the extension ships are marked is_system; a dump leaves them
 --     out, for CREATE EXTENSION makes them anew.
 
@@ -237,7 +241,6 @@ COMMENT ON COLUMN pynomaly.datasets.has_target IS
 COMMENT ON COLUMN pynomaly.datasets.split IS
 'which part of the parent dataset this is: train or test';
 CREATE INDEX ON pynomaly.datasets (tenant_id, parent_dataset_id);
-CREATE INDEX ON pynomaly.datasets (created_by);
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON pynomaly.datasets
     FOR EACH ROW EXECUTE FUNCTION pynomaly.touch_updated_at();
 SELECT pg_catalog.pg_extension_config_dump('pynomaly.datasets', '');
@@ -286,7 +289,6 @@ CREATE TABLE pynomaly.detectors (
 );
 COMMENT ON TABLE pynomaly.detectors IS
 'algorithms with their parameters, fitted or not';
-CREATE INDEX ON pynomaly.detectors (created_by);
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON pynomaly.detectors
     FOR EACH ROW EXECUTE FUNCTION pynomaly.touch_updated_at();
 SELECT pg_catalog.pg_extension_config_dump('pynomaly.detectors', '');
@@ -495,7 +497,6 @@ COMMENT ON COLUMN pynomaly.detection_results.has_confidence_intervals IS
 ALTER TABLE pynomaly.detection_results ALTER COLUMN scores SET STORAGE EXTERNAL;
 CREATE INDEX ON pynomaly.detection_results (tenant_id, detector_id, created_at DESC, id DESC);
 CREATE INDEX ON pynomaly.detection_results (tenant_id, dataset_id, created_at DESC, id DESC);
-CREATE INDEX ON pynomaly.detection_results (created_by) WHERE created_by IS NOT NULL;
 CREATE TRIGGER derive_result
     BEFORE INSERT OR UPDATE OF scores, labels, confidence_intervals, n_samples,
         n_anomalies, anomaly_rate, score_min, score_max, score_mean, score_median,

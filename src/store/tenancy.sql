@@ -6,9 +6,19 @@
 -- look no name up (set_tenant qualifies its one table), current_tenant needs no
 -- search_path of its own, which would make each row of a scan slower.
 
+CREATE FUNCTION pynomaly.current_tenant_support(internal)
+RETURNS internal
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'pns_store_current_tenant_support';
+COMMENT ON FUNCTION pynomaly.current_tenant_support(internal) IS
+'support function of current_tenant(), see src/store/estimates.c';
+REVOKE ALL ON FUNCTION pynomaly.current_tenant_support(internal) FROM PUBLIC;
+
 CREATE FUNCTION pynomaly.current_tenant()
 RETURNS uuid
 LANGUAGE c STABLE PARALLEL SAFE LEAKPROOF
+SUPPORT pynomaly.current_tenant_support
 AS 'MODULE_PATHNAME', 'pns_store_current_tenant';
 COMMENT ON FUNCTION pynomaly.current_tenant() IS
 'tenant that this session works for, NULL where none is set';

@@ -60,6 +60,15 @@ pns_store_define_tenant(void)
 }
 
 /*
+ * pns_store_tenant returns the current tenant for C, NULL for none.
+ */
+const pg_uuid_t *
+pns_store_tenant(void)
+{
+	return current_tenant;
+}
+
+/*
  * pns_store_current_tenant returns the current tenant, or NULL.  Policies call
  * it for each row of a sequential scan.
  */
