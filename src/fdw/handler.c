@@ -33,6 +33,12 @@ pns_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignScan = pnsEndForeignScan;
 	routine->ExplainForeignScan = pnsExplainForeignScan;
 
+	/* waiting for several scans at once */
+	routine->IsForeignPathAsyncCapable = pnsIsForeignPathAsyncCapable;
+	routine->ForeignAsyncRequest = pnsForeignAsyncRequest;
+	routine->ForeignAsyncConfigureWait = pnsForeignAsyncConfigureWait;
+	routine->ForeignAsyncNotify = pnsForeignAsyncNotify;
+
 	/* statistics */
 	routine->AnalyzeForeignTable = pnsAnalyzeForeignTable;
 

@@ -285,6 +285,16 @@ extern void pnsExplainForeignScan(ForeignScanState *node, struct ExplainState *e
 
 extern void pns_fdw_explain_use(const PnsRemoteUse *use, struct ExplainState *es);
 
+/* ---------- async.c ---------- */
+
+extern bool pnsIsForeignPathAsyncCapable(ForeignPath *path);
+extern void pnsForeignAsyncRequest(AsyncRequest *areq);
+extern void pnsForeignAsyncConfigureWait(AsyncRequest *areq);
+extern void pnsForeignAsyncNotify(AsyncRequest *areq);
+
+/* in scan.c, for this file */
+extern PnsCursor *pns_fdw_scan_cursor(ForeignScanState *node);
+
 /* ---------- statistics.c ---------- */
 
 /* What the server knows of a collection's size. */

@@ -89,6 +89,8 @@ pnsIterateForeignScan(ForeignScanState *node)
 		open_cursor(state);
 	if (state->done)
 		return slot;
+	if (node->ss.ps.async_capable && pns_mongo_cursor_must_wait(state->cursor))
+		return slot;
 
 	if (!pns_mongo_cursor_next(state->cursor, &document))
 	{
@@ -102,6 +104,21 @@ pnsIterateForeignScan(ForeignScanState *node)
 	if (state->system_columns)
 		store_heap_tuple(slot);
 	return slot;
+}
+
+/*
+ * pns_fdw_scan_cursor gives the cursor of a scan that is to be run, NULL where
+ * it has no more rows to give.  Does not wait for an answer, only where it has
+ * to connect.
+ */
+PnsCursor *
+pns_fdw_scan_cursor(ForeignScanState *node)
+{
+	PnsScanState *state = (PnsScanState *) node->fdw_state;
+
+	if (state->cursor == NULL && !state->done)
+		open_cursor(state);
+	return state->done ? NULL : state->cursor;
 }
 
 /*

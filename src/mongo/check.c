@@ -42,6 +42,7 @@ typedef struct CheckedStream
 	mongoc_stream_t *inner;
 	PnsTransport *transport;
 	bool		compressed;		/* were compressed messages asked for? */
+	bool		original;		/* made with the client, not for a reconnect */
 
 	/* of the message that is coming */
 	uint8		head[4];		/* its size */
@@ -96,6 +97,7 @@ pns_mongo_check_stream(mongoc_stream_t *inner, PnsTransport *transport,
 	self->inner = inner;
 	self->transport = transport;
 	self->compressed = compressed;
+	self->original = !transport->tested;
 	return &self->base;
 }
 
@@ -116,6 +118,8 @@ checked_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t iovcnt,
 		errno = EINVAL;
 		return -1;
 	}
+	if (self->original && self->transport->half == PNS_HALF_SEND)
+		return pns_mongo_half_readv(self->transport, iov);
 	size = mongoc_stream_readv(self->inner, iov, iovcnt, min_bytes, timeout_msec);
 	if (size > 0 && !take(self, data, size))
 	{
@@ -267,6 +271,19 @@ checked_failed(mongoc_stream_t *stream)
 	bson_free(self);
 }
 
+/* checked_writev sends through the stream below, or does its half of that. */
+static ssize_t
+checked_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t iovcnt,
+			   int32_t timeout_msec)
+{
+	CheckedStream *self = (CheckedStream *) stream;
+
+	if (self->original && self->transport->half != PNS_HALF_NONE)
+		return pns_mongo_half_writev(self->transport, self->inner, iov, iovcnt,
+									 timeout_msec);
+	return mongoc_stream_writev(self->inner, iov, iovcnt, timeout_msec);
+}
+
 /* The rest is the business of the stream below. */
 
 /* checked_close closes it. */
@@ -281,15 +298,6 @@ static int
 checked_flush(mongoc_stream_t *stream)
 {
 	return mongoc_stream_flush(((CheckedStream *) stream)->inner);
-}
-
-/* checked_writev sends through it. */
-static ssize_t
-checked_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t iovcnt,
-			   int32_t timeout_msec)
-{
-	return mongoc_stream_writev(((CheckedStream *) stream)->inner, iov, iovcnt,
-								timeout_msec);
 }
 
 /* checked_setsockopt sets an option of its socket. */

@@ -71,7 +71,8 @@ pns_mongo_get_connection(Oid serverid, Oid userid)
 		dlist_init(&connection->cursors);
 	}
 	if (connection->client != NULL && is_replaceable(connection) &&
-		((connection->invalidated && !connection->used) || !is_alive(connection)))
+		((connection->invalidated && !connection->used) ||
+		 !pns_mongo_give_up(connection) || !is_alive(connection)))
 		pns_mongo_discard(connection);
 	CHECK_FOR_INTERRUPTS();
 
@@ -175,7 +176,7 @@ pns_mongo_discard(PnsConnection *connection)
 {
 	bson_t		kills = BSON_INITIALIZER;
 	bool		clean = !connection->transport.interrupted &&
-	!connection->transport.failed;
+	!connection->transport.failed && !connection->asked;
 
 	if (connection->context == NULL)
 		return;
@@ -418,6 +419,11 @@ forget(PnsConnection *connection)
 {
 	MemoryContext context = connection->context;
 
+	if (connection->kills != NULL && !pns_mongo_allocator_replaced())
+		bson_destroy(connection->kills);
+	connection->kills = NULL;
+	connection->asked = false;
+	connection->asker = NULL;
 	connection->client = NULL;
 	connection->session = NULL;
 	connection->uri = NULL;
@@ -447,17 +453,21 @@ collect_kills(PnsConnection *connection, bson_t *kills)
 	}
 	bson_destroy(&sessions);
 	bson_destroy(&command);
+	if (connection->kills != NULL)
+		bson_concat(kills, connection->kills);
 	pns_mongo_collect_cursors(connection, kills);
 }
 
 /*
- * at_transaction_end throws away the clients that are not to be used again.
+ * at_transaction_end throws away the clients that are not to be used again,
+ * among them those that still have to answer a transaction that was aborted.
  * Cursors of an aborted transaction may still be open here; they go with
  * their client, or with their contexts right afterwards.
  */
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
+	bool		aborted = event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT;
 	HASH_SEQ_STATUS status;
 	PnsConnection *connection;
 
@@ -470,7 +480,8 @@ at_transaction_end(XactEvent event, void *arg)
 	{
 		connection->used = false;
 		if (connection->invalidated || connection->transport.interrupted ||
-			connection->transport.failed)
+			connection->transport.failed || (connection->asked && aborted) ||
+			!pns_mongo_give_up(connection))
 			pns_mongo_discard(connection);
 	}
 }

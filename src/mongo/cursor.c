@@ -19,34 +19,10 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
-struct PnsCursor
-{
-	PnsHandle  *handle;			/* its object is this; NULL once closed */
-	PnsConnection *connection;
-	dlist_node	node;			/* in connection->cursors */
-	MemoryContext context;		/* that this lives in */
-
-	const char *database;		/* in UTF-8 */
-	PnsDocument command;		/* that the server answers with a cursor */
-	int			batch_size;
-	PnsRemoteUse *use;			/* the caller's; NULL: nobody counts */
-
-	/* of the last reply */
-	bool		started;		/* there was one */
-	PnsHandle  *reply;			/* of its bytes, in the driver's memory: a
-								 * document may still be read after the client
-								 * was thrown away, by what was called for it */
-	PnsBsonIterator batch;		/* its documents */
-	int64		id;				/* 0: this batch is the last */
-	const char *collection;		/* to name to getMore, in UTF-8 */
-};
-
 static PnsCursor *create_cursor(PnsConnection *connection,
 								const char *database, PnsDocument command,
 								int batch_size);
-static void fetch_batch(PnsCursor *cursor);
 static void count_batch(PnsCursor *cursor, uint32 bytes, instr_time began);
-static bool ask_for_batch(PnsCursor *cursor, bson_t *reply, bson_error_t *error);
 static void read_batch(PnsCursor *cursor, PnsDocument reply);
 static void read_namespace(PnsCursor *cursor, const PnsBsonValue *value);
 static bool run_command(PnsConnection *connection, const char *database,
@@ -55,7 +31,6 @@ static bool run_command(PnsConnection *connection, const char *database,
 static void throw_no_cursor(void) pg_attribute_noreturn();
 static void destroy_cursor(void *object);
 static void destroy_reply(void *bytes);
-static void make_kill_command(const PnsCursor *cursor, bson_t *command);
 static PnsDocument copy_document(const uint8 *data, uint32 size);
 
 /*
@@ -110,7 +85,7 @@ pns_mongo_cursor_next(PnsCursor *cursor, PnsDocument *document)
 	{
 		if (cursor->started && cursor->id == 0)
 			return false;
-		fetch_batch(cursor);
+		pns_mongo_cursor_fetch(cursor);
 	}
 	if (cursor->batch.value.type != PNS_BSON_DOCUMENT)
 		throw_no_cursor();
@@ -155,6 +130,7 @@ pns_mongo_command(PnsConnection *connection, const char *database,
 	bool		good;
 
 	pns_mongo_require_client(connection);
+	pns_mongo_settle(connection);
 	good = run_command(connection, name, command, &reply, &error);
 	result = copy_document(bson_get_data(&reply), reply.len);
 	bson_destroy(&reply);
@@ -195,7 +171,7 @@ pns_mongo_collect_cursors(PnsConnection *connection, bson_t *kills)
 
 		if (cursor->id != 0)
 		{
-			make_kill_command(cursor, &command);
+			pns_mongo_make_kill(&command, cursor->collection, cursor->id);
 			BSON_APPEND_DOCUMENT(kills, cursor->database, &command);
 		}
 		bson_destroy(&command);
@@ -226,31 +202,34 @@ create_cursor(PnsConnection *connection, const char *database,
 }
 
 /*
- * fetch_batch gets the first batch or the next one.  Of an error the command
- * that is shown is the one that opened the cursor, for it says more.
+ * pns_mongo_cursor_fetch gets the first batch or the next one, which may have
+ * been asked for already.
  */
-static void
-fetch_batch(PnsCursor *cursor)
+void
+pns_mongo_cursor_fetch(PnsCursor *cursor)
 {
 	PnsConnection *connection = cursor->connection;
 	bson_t		reply;
 	bson_error_t error = {0};
 	PnsDocument batch;
-	instr_time	began;
+	instr_time	began = cursor->wait_began;
+	bool		good;
 
 	if (cursor->handle->object == NULL)
 		pns_mongo_throw_closed();
 	pns_mongo_require_client(connection);
+	if (connection->asker != cursor)
+		pns_mongo_settle(connection);
 
-	INSTR_TIME_SET_CURRENT(began);
-	if (!ask_for_batch(cursor, &reply, &error))
-	{
-		PnsDocument answer = copy_document(bson_get_data(&reply), reply.len);
-
-		bson_destroy(&reply);
-		pns_mongo_after_call(connection);
-		pns_mongo_throw(connection, &error, answer, cursor->database, cursor->command);
-	}
+	if (INSTR_TIME_IS_ZERO(began))
+		INSTR_TIME_SET_CURRENT(began);
+	INSTR_TIME_SET_ZERO(cursor->wait_began);
+	if (connection->asker == cursor)
+		good = pns_mongo_receive(connection, &reply, &error);
+	else
+		good = pns_mongo_ask_for_batch(cursor, &reply, &error);
+	if (!good)
+		pns_mongo_throw_batch(cursor, &reply, &error);
 
 	pns_base_handle_release(cursor->reply);
 	cursor->reply->object = bson_destroy_with_steal(&reply, true, &batch.size);
@@ -259,6 +238,20 @@ fetch_batch(PnsCursor *cursor)
 	read_batch(cursor, batch);
 	cursor->started = true;
 	pns_mongo_after_call(connection);
+}
+
+/*
+ * pns_mongo_throw_batch raises that a batch could not be had.  The command that
+ * is shown is the one that opens the cursor, for it says more.
+ */
+void
+pns_mongo_throw_batch(PnsCursor *cursor, bson_t *reply, const bson_error_t *error)
+{
+	PnsDocument answer = copy_document(bson_get_data(reply), reply->len);
+
+	bson_destroy(reply);
+	pns_mongo_after_call(cursor->connection);
+	pns_mongo_throw(cursor->connection, error, answer, cursor->database, cursor->command);
 }
 
 /*
@@ -282,11 +275,11 @@ count_batch(PnsCursor *cursor, uint32 bytes, instr_time began)
 }
 
 /*
- * ask_for_batch sends the command that the cursor is in.  The caller destroys
- * the reply, which is made in any case.
+ * pns_mongo_ask_for_batch sends the command whose turn it is.  The caller
+ * destroys the reply, which is made in any case.
  */
-static bool
-ask_for_batch(PnsCursor *cursor, bson_t *reply, bson_error_t *error)
+bool
+pns_mongo_ask_for_batch(PnsCursor *cursor, bson_t *reply, bson_error_t *error)
 {
 	PnsConnection *connection = cursor->connection;
 	bson_t		command = BSON_INITIALIZER;
@@ -417,22 +410,11 @@ destroy_cursor(void *object)
 	dlist_delete(&cursor->node);
 	if (pns_mongo_allocator_replaced())
 		return;
-	if (cursor->id != 0 && connection->client != NULL &&
-		!connection->transport.interrupted && !connection->transport.failed)
-	{
-		bson_t		command = BSON_INITIALIZER;
-		bson_t		opts = BSON_INITIALIZER;
-		bson_error_t error;
-
-		make_kill_command(cursor, &command);
-		pns_mongo_begin_bounded(connection);
-		pns_mongo_append_target(connection, &opts);
-		mongoc_client_command_with_opts(connection->client, cursor->database, &command,
-										NULL, &opts, NULL, &error);
-		pns_mongo_end_bounded(connection);
-		bson_destroy(&command);
-		bson_destroy(&opts);
-	}
+	if (connection->asker == cursor)
+		pns_mongo_forsake(cursor);
+	else if (cursor->id != 0 && connection->client != NULL &&
+			 !connection->transport.interrupted && !connection->transport.failed)
+		pns_mongo_kill_later(connection, cursor->database, cursor->collection, cursor->id);
 	cursor->started = false;	/* nothing to give from now on */
 	cursor->id = 0;
 }
@@ -445,14 +427,14 @@ destroy_reply(void *bytes)
 		bson_free(bytes);
 }
 
-/* make_kill_command says how to close a cursor on the server. */
-static void
-make_kill_command(const PnsCursor *cursor, bson_t *command)
+/* pns_mongo_make_kill says how to close a cursor on the server. */
+void
+pns_mongo_make_kill(bson_t *command, const char *collection, int64 id)
 {
 	bson_t		ids = BSON_INITIALIZER;
 
-	BSON_APPEND_UTF8(command, "killCursors", cursor->collection);
-	BSON_APPEND_INT64(&ids, "0", cursor->id);
+	BSON_APPEND_UTF8(command, "killCursors", collection);
+	BSON_APPEND_INT64(&ids, "0", id);
 	BSON_APPEND_ARRAY(command, "cursors", &ids);
 	bson_destroy(&ids);
 }

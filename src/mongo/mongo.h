@@ -286,6 +286,35 @@ extern PnsCursor *pns_mongo_aggregate(PnsConnection *connection,
  */
 extern bool pns_mongo_cursor_next(PnsCursor *cursor, PnsDocument *document);
 
+/*
+ * Asking for a batch and reading it later, in request.c.
+ *
+ * A connection has one request under way at a time; whoever else uses it
+ * receives that answer first.  owner is whatever the caller wants to know its
+ * request by.
+ */
+
+/* Would pns_mongo_cursor_next have to wait for the server? */
+extern bool pns_mongo_cursor_must_wait(const PnsCursor *cursor);
+
+/*
+ * Send for the next batch.  Errors: those of sending.  pns_mongo_cursor_next
+ * receives it, and so may any other use of the connection.
+ */
+extern void pns_mongo_cursor_request(PnsCursor *cursor, void *owner);
+
+/* Receive that batch.  Errors as pns_mongo_cursor_next. */
+extern void pns_mongo_cursor_fetch(PnsCursor *cursor);
+
+/* The owner of the request that the cursor's connection has under way, or NULL. */
+extern void *pns_mongo_cursor_requester(const PnsCursor *cursor);
+
+/*
+ * The socket on which the answer to a request shows.  The time from now until it
+ * has come counts as waited.
+ */
+extern int	pns_mongo_cursor_socket(PnsCursor *cursor);
+
 /* Count what a cursor does in use as well, which must live as long as it. */
 extern void pns_mongo_cursor_count(PnsCursor *cursor, PnsRemoteUse *use);
 

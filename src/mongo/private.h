@@ -81,6 +81,14 @@ typedef enum PnsStage
 	PNS_STAGE_ANSWERED			/* and answered in the way of MongoDB */
 } PnsStage;
 
+/* Which half of a command a call of the driver is to carry out, see request.c. */
+typedef enum PnsHalf
+{
+	PNS_HALF_NONE = 0,			/* both, one after the other */
+	PNS_HALF_SEND,
+	PNS_HALF_RECEIVE
+} PnsHalf;
+
 /*
  * What the streams of one client have in common.  Filled in by whoever makes
  * the client, and lives at least as long as that.
@@ -97,6 +105,11 @@ typedef struct PnsTransport
 	bool		deaf;			/* interrupts do not end a wait */
 	int64		deadline;		/* of bson_get_monotonic_time; 0: none */
 
+	/* for the time of one call of the driver */
+	PnsHalf		half;
+	bool		halved;			/* the stream has done that half */
+	size_t		given;			/* bytes of the answer that stands in */
+
 	/* set by the streams */
 	bool		grace;			/* an interrupt came, the answer may too */
 	bool		interrupted;	/* nothing more is sent or received */
@@ -105,6 +118,7 @@ typedef struct PnsTransport
 	PnsStage	stage;			/* how far any stream has come */
 	bool		expired;		/* the deadline has passed */
 	char		last_host[BSON_HOST_NAME_MAX + 7];	/* last written to */
+	int			last_fd;		/* its socket */
 	dlist_head	streams;
 } PnsTransport;
 
@@ -131,6 +145,41 @@ struct PnsConnection
 	int64		last_used;		/* of bson_get_monotonic_time */
 	PnsTransport transport;
 	dlist_head	cursors;		/* open ones */
+
+	/* a command that has been sent, and whose answer is still to come */
+	bool		asked;
+	PnsCursor  *asker;			/* that it is for; NULL: nobody wants it now */
+	bson_t	   *kills;			/* what to do when it has come: for each
+								 * member a command to run in the database it
+								 * names; NULL: nothing */
+};
+
+/*
+ * A cursor, or what is to become one.  Lives in the memory context that it was
+ * made in.
+ */
+struct PnsCursor
+{
+	PnsHandle  *handle;			/* its object is this; NULL once closed */
+	PnsConnection *connection;
+	dlist_node	node;			/* in connection->cursors */
+	MemoryContext context;		/* that this lives in */
+
+	const char *database;		/* in UTF-8 */
+	PnsDocument command;		/* that the server answers with a cursor */
+	int			batch_size;
+	PnsRemoteUse *use;			/* the caller's; NULL: nobody counts */
+	void	   *owner;			/* the caller's, of the request under way */
+	instr_time	wait_began;		/* for its answer; zero: nobody waits */
+
+	/* of the last reply */
+	bool		started;		/* there was one */
+	PnsHandle  *reply;			/* of its bytes, in the driver's memory: a
+								 * document may still be read after the client
+								 * was thrown away, by what was called for it */
+	PnsBsonIterator batch;		/* its documents */
+	int64		id;				/* 0: this batch is the last */
+	const char *collection;		/* to name to getMore, in UTF-8 */
 };
 
 /* in stream.c */
@@ -184,6 +233,23 @@ extern void pns_mongo_check_same_hosts(const char *server_uri, const char *mappi
 /* in cursor.c */
 extern void pns_mongo_release_cursors(PnsConnection *connection);
 extern void pns_mongo_collect_cursors(PnsConnection *connection, bson_t *kills);
+extern bool pns_mongo_ask_for_batch(PnsCursor *cursor, bson_t *reply, bson_error_t *error);
+extern void pns_mongo_throw_batch(PnsCursor *cursor, bson_t *reply,
+								  const bson_error_t *error) pg_attribute_noreturn();
+extern void pns_mongo_make_kill(bson_t *command, const char *collection, int64 id);
+
+/* in request.c */
+extern ssize_t pns_mongo_half_writev(PnsTransport *transport, mongoc_stream_t *inner,
+									 mongoc_iovec_t *iov, size_t iovcnt,
+									 int32_t timeout_msec);
+extern ssize_t pns_mongo_half_readv(PnsTransport *transport, mongoc_iovec_t *iov);
+extern bool pns_mongo_receive(PnsConnection *connection, bson_t *reply,
+							  bson_error_t *error);
+extern void pns_mongo_settle(PnsConnection *connection);
+extern void pns_mongo_forsake(PnsCursor *cursor);
+extern bool pns_mongo_give_up(PnsConnection *connection);
+extern void pns_mongo_kill_later(PnsConnection *connection, const char *database,
+								 const char *collection, int64 id);
 
 /* in error.c */
 extern void pns_mongo_throw_connect(PnsConnection *connection,

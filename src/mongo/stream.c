@@ -475,6 +475,7 @@ stream_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t iovcnt,
 	ssize_t		total = 0;
 
 	strlcpy(self->transport->last_host, self->host, sizeof(self->host));
+	self->transport->last_fd = self->fd;
 	while (iovcnt > 0)
 	{
 		struct msghdr message = {0};

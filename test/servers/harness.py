@@ -30,15 +30,16 @@ from psycopg import sql
 
 from servers.processes import open_files
 from servers.proxy import Proxy
-from servers.scripted import (CONTINUE, Batches, Close, Delay, Error, Half, Raw,
-                              Reply, Reset, ScriptedServer, Silence, Slowly)
+from servers.scripted import (CONTINUE, Batches, Close, Compressed, Delay, Error,
+                              Half, Raw, Reply, Reset, ScriptedServer, Silence,
+                              Slowly)
 from servers.secantus import Secantus
 
 __all__ = [
     "ok", "is_", "like", "throws", "note", "done",
     "database", "Database", "Background", "anonymous_memory", "open_sockets",
     "mongo_client", "secantus", "Proxy",
-    "ScriptedServer", "CONTINUE", "Batches", "Close", "Delay", "Error", "Half",
+    "ScriptedServer", "CONTINUE", "Batches", "Close", "Compressed", "Delay", "Error", "Half",
     "Raw", "Reply", "Reset", "Silence", "Slowly",
 ]
 

@@ -213,6 +213,16 @@ class Half(Answer):
         self.then.send(peer, request)
 
 
+class Compressed(Answer):
+    """Another answer, compressed; the handshake must have offered zlib."""
+
+    def __init__(self, answer=None):
+        self.answer = answer or CONTINUE
+
+    def data(self, peer, request):
+        return [wire.compressed(b"".join(self.answer.data(peer, request)))]
+
+
 class Slowly(Answer):
     """Another answer's bytes one at a time."""
 
@@ -246,7 +256,7 @@ class Delay(Answer):
 
 
 CONTINUE = Continue()
-BY_NAME = {"reply": Reply, "error": Error, "batches": Batches,
+BY_NAME = {"reply": Reply, "compressed": Compressed, "error": Error, "batches": Batches,
            "silence": Silence, "close": Close, "reset": Reset, "half": Half,
            "slowly": Slowly, "delay": Delay, "continue": Continue}
 

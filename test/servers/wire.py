@@ -1,19 +1,23 @@
 """The frames of MongoDB's wire protocol, as a server reads and writes them.
 
 Requests come as OP_MSG, except that drivers may open a connection with an
-OP_QUERY, which is answered by an OP_REPLY.
+OP_QUERY, which is answered by an OP_REPLY.  Either may be compressed by zlib.
 """
 import socket
 import struct
+import zlib
 
 import bson
 
 OP_REPLY = 1
 OP_QUERY = 2004
+OP_COMPRESSED = 2012
 OP_MSG = 2013
 
 HEADER = struct.Struct("<iiii")     # length, request id, response to, opcode
 INT32 = struct.Struct("<i")
+COMPRESSED = struct.Struct("<iiB")  # opcode and length of the whole, compressor
+ZLIB = 2
 
 FLAG_CHECKSUM = 1
 FLAG_MORE_TO_COME = 2               # the client wants no reply
@@ -55,6 +59,11 @@ def read_request(sock):
     body = read_exactly(sock, length - HEADER.size)
     if body is None:
         return None
+    if opcode == OP_COMPRESSED:
+        opcode, _, compressor = COMPRESSED.unpack_from(body)
+        if compressor != ZLIB:
+            raise ValueError(f"compressor {compressor} is not known here")
+        body = zlib.decompress(body[COMPRESSED.size:])
     if opcode == OP_MSG:
         return parse_msg(request_id, body)
     if opcode == OP_QUERY:
@@ -109,6 +118,14 @@ def reply_bytes(request, document):
     """Return a whole reply as it goes over the wire."""
     body = bson.encode(document)
     return reply_frame(request, len(body)) + body
+
+
+def compressed(message):
+    """Return a message as it goes over the wire compressed."""
+    _, *numbers, opcode = HEADER.unpack_from(message)
+    body = message[HEADER.size:]
+    packed = COMPRESSED.pack(opcode, len(body), ZLIB) + zlib.compress(body)
+    return HEADER.pack(HEADER.size + len(packed), *numbers, OP_COMPRESSED) + packed
 
 
 def reset(sock):

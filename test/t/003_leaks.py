@@ -35,7 +35,8 @@ def statement(db, query, expected):
         raise AssertionError(f"{query}: SQLSTATE {state}, expected {expected}")
 
 
-def leaves_nothing(db, server, name, query, expected=None, times=SCANS, **script):
+def leaves_nothing(db, server, name, query, expected=None, times=SCANS, connections=1,
+                   **script):
     """Test that a query, run often, leaves everything as it was."""
     def prepare():
         server.script.clear()
@@ -67,7 +68,7 @@ def leaves_nothing(db, server, name, query, expected=None, times=SCANS, **script
        grown[2] <= 0, f"{times} times {name}: memory and sockets as before",
        f"memory contexts, process memory (kB), sockets: {before}, then {after}")
     ok(server.wait_for(lambda: not server.cursors and
-                       server.connections() <= 1),
+                       server.connections() <= connections),
        f"{times} times {name}: no cursor is left on the server",
        f"{len(server.cursors)} cursors, {server.connections()} connections")
 
@@ -153,6 +154,37 @@ with database() as db, ScriptedServer() as server:
     leaves_nothing(db, server, "a statement with 1000 scans", """
         SELECT count(*) FROM keys CROSS JOIN LATERAL
         (SELECT n FROM t WHERE n > k LIMIT 3) x""", times=3)
+
+    # two connections that are waited for side by side
+    db.mongo_server("again", server.uri)
+    db.foreign_table("u", "again", "_id int, n int, s text",
+                     database="d", collection="c")
+    both = "(SELECT n FROM t UNION ALL SELECT n FROM u) x"
+    is_(db.explain(f"SELECT n FROM {both}").count("Async"), 2, "two scans at a time")
+
+    def leaves_nothing_of_both(name, query, expected=None, **script):
+        leaves_nothing(db, server, name, query, expected, 300, 2, **script)
+
+    leaves_nothing_of_both("both at once", f"SELECT sum(n) FROM {both}")
+    leaves_nothing_of_both("a LIMIT of both", f"SELECT n FROM {both} LIMIT 15")
+    leaves_nothing_of_both("an error of one of both", f"SELECT sum(n) FROM {both}",
+                           "HV000", getMore=Error(8000, "Odd"))
+    leaves_nothing_of_both("a cancel while both are awaited",
+                           f"SELECT sum(n) FROM {both}", "57014", getMore=Silence())
+    leaves_nothing_of_both("an error that is caught while one is awaited", f"""
+        DO $$
+        BEGIN
+            PERFORM sum(1 / (n - 15)) FROM {both};
+        EXCEPTION WHEN division_by_zero THEN NULL;
+        END $$""")
+    leaves_nothing_of_both("a cursor that is left open over both", f"""
+        DO $$
+        DECLARE c CURSOR FOR SELECT n FROM {both}; r record;
+        BEGIN
+            OPEN c;
+            MOVE 15 FROM c;
+        END $$""")
+    db.execute("DROP SERVER again CASCADE")
 
     # a session that ends in the middle of a scan
     server.script.clear()
