@@ -98,6 +98,14 @@
 							  NULL, private)
 #endif
 
+/* Since PostgreSQL 18 a path counts the disabled nodes below it. */
+#if PG_VERSION_NUM >= 180000
+#define pns_add_disabled_nodes(path, child) \
+	((path)->disabled_nodes += (child)->disabled_nodes)
+#else
+#define pns_add_disabled_nodes(path, child) ((void) 0)
+#endif
+
 /*
  * The user as whom a table's permissions are checked, or InvalidOid.  A
  * foreign join's or aggregate's tables all have the same one.

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 
 #include "fdw/query.h"
@@ -22,18 +23,20 @@ typedef struct DescribeContext
 	List	   *operands;		/* of Expr: those found so far */
 } DescribeContext;
 
+static List *describe_keys(const PnsScanKeys *keys, DescribeContext *context);
 static Node *describe_node(Node *node, void *arg);
 static Node *describe_var(Var *var, DescribeContext *context);
 static Node *describe_operand(Node *node, DescribeContext *context);
 
 /*
  * pns_query_describe describes what a relation reads.  shipped are the
- * conditions that are sent, outputs the columns to fetch (of Var), slots their
- * places in a row, from 1.  Sets *operands, which belong into fdw_exprs.
+ * conditions that are sent, keys those of a join's keys or NULL, outputs the
+ * columns to fetch (of Var), slots their places in a row, from 1.  Sets
+ * *operands, which belong into fdw_exprs.
  */
 List *
-pns_query_describe(const PnsRelation *relation, List *shipped, List *outputs,
-				   List *slots, List **operands)
+pns_query_describe(const PnsRelation *relation, List *shipped, const PnsScanKeys *keys,
+				   List *outputs, List *slots, List **operands)
 {
 	DescribeContext context = {relation->sources, NIL};
 	List	   *relids = NIL;
@@ -55,8 +58,36 @@ pns_query_describe(const PnsRelation *relation, List *shipped, List *outputs,
 							 describe_node((Node *) shipped, &context),
 							 describe_node((Node *) outputs, &context));
 	description = lappend(description, slots);
+	description = lappend(description, describe_keys(keys, &context));
+	description = lappend(description, keys != NULL ? keys->guarded : NIL);
 	*operands = context.operands;
 	return description;
+}
+
+/*
+ * describe_keys describes the conditions on a join's keys.  What stands among
+ * the operands for the arrays is never evaluated: the join gives them.
+ */
+static List *
+describe_keys(const PnsScanKeys *keys, DescribeContext *context)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (keys == NULL)
+		return NIL;
+	foreach(lc, keys->conditions)
+	{
+		ScalarArrayOpExpr *condition = copyObject(lfirst_node(ScalarArrayOpExpr, lc));
+		Param	   *array = lsecond_node(Param, condition->args);
+
+		array->paramid = list_length(context->operands);
+		context->operands = lappend(context->operands,
+									makeNullConst(array->paramtype, -1, array->paramcollid));
+		linitial(condition->args) = describe_node(linitial(condition->args), context);
+		result = lappend(result, condition);
+	}
+	return result;
 }
 
 /*

@@ -103,6 +103,30 @@ pns_relation_add_paths(PlannerInfo *root, PnsRelation *relation, Path *recheck_p
 }
 
 /*
+ * pns_relation_cost_keys sets the cost of one loop of a scan that a join gives
+ * keys, of a share of the documents in all loops, and returns how many
+ * documents that is.
+ */
+double
+pns_relation_cost_keys(PlannerInfo *root, ForeignPath *path, double share, double loops,
+					   bool guarded)
+{
+	RelOptInfo *rel = path->path.parent;
+	const PnsRelation *relation = (PnsRelation *) rel->fdw_private;
+	const PnsTable *table = ((PnsTermSource *) linitial(relation->sources))->table;
+	double		documents = clamp_row_est(relation->fetched * share);
+	QualCost	checks;
+
+	cost_qual_eval(&checks, relation->checked, root);
+	path->path.rows = clamp_row_est(rel->rows * share / loops);
+	path->path.startup_cost = table->startup_cost + checks.startup;
+	path->path.total_cost = path->path.startup_cost +
+		rel->tuples * cpu_operator_cost * (guarded ? 1 + 1 / loops : 1) +
+		documents / loops * (table->tuple_cost + cpu_tuple_cost + checks.per_tuple);
+	return documents;
+}
+
+/*
  * pns_relation_outputs_ship tells whether all that a relation puts out can be
  * fetched as the columns of its tables, as it has to be where its rows are not
  * those of a single table: a row as a whole and system columns cannot.
@@ -137,6 +161,7 @@ pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 	List	   *outputs;
 	List	   *slots = NIL;
 	List	   *row = NIL;
+	const PnsScanKeys *keys;
 	List	   *description;
 	List	   *operands;
 
@@ -147,7 +172,8 @@ pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 		outputs = base_outputs(relation, checked, &slots);
 	else
 		row = scan_tlist(relation, &outputs, &slots);
-	description = pns_query_describe(relation, shipped, outputs, slots, &operands);
+	keys = best_path->fdw_private != NIL ? linitial(best_path->fdw_private) : NULL;
+	description = pns_query_describe(relation, shipped, keys, outputs, slots, &operands);
 
 	return make_foreignscan(tlist, checked, is_base ? rel->relid : 0, operands,
 							description, row, is_base ? dropped : NIL, outer_plan);

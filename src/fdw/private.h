@@ -71,6 +71,8 @@ typedef enum PnsPushdown
 	PNS_PUSH_ORDER_BY
 } PnsPushdown;
 
+extern int	pns_fdw_join_batch_size;
+
 extern bool pns_fdw_pushes(const PnsTable *table, PnsPushdown kind);
 extern int	pns_fdw_pushdown_option(const char *name);
 
@@ -148,6 +150,7 @@ extern bool pns_fdw_comparison_of(Oid opno, Oid type, PnsCompareOp *op);
 extern PnsCompareOp pns_fdw_commute(PnsCompareOp op);
 extern PnsCompareOp pns_fdw_negate(PnsCompareOp op);
 extern PnsQual *pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno);
+extern PnsQual *pns_fdw_misfit_qual(const PnsTableColumn *column);
 
 /* ---------- filter.c ---------- */
 
@@ -272,6 +275,10 @@ extern ForeignScan *pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oi
 									  ForeignPath *best_path, List *tlist,
 									  List *scan_clauses, Plan *outer_plan);
 
+/* ---------- local_join.c ---------- */
+
+extern void pns_fdw_init_local_join(void);
+
 /* ---------- scan.c ---------- */
 
 extern void pnsBeginForeignScan(ForeignScanState *node, int eflags);
@@ -280,6 +287,7 @@ extern bool pnsRecheckForeignScan(ForeignScanState *node, TupleTableSlot *slot);
 extern void pnsReScanForeignScan(ForeignScanState *node);
 extern void pnsEndForeignScan(ForeignScanState *node);
 extern void pnsExplainForeignScan(ForeignScanState *node, struct ExplainState *es);
+extern void pns_fdw_set_keys(ForeignScanState *node, const Datum *arrays, bool guard);
 
 /* ---------- explain.c ---------- */
 

@@ -85,6 +85,26 @@ pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno)
 }
 
 /*
+ * pns_fdw_misfit_qual selects, among others, every value that does not fit its
+ * column: all that are not certain to, other than null.  NULL where that cannot
+ * be said.
+ */
+PnsQual *
+pns_fdw_misfit_qual(const PnsTableColumn *column)
+{
+	PnsQual    *qual = make_qual(PNS_QUAL_AND, NULL);
+	PnsQual    *uncertain;
+
+	if (column->native == NULL)
+		return NULL;
+	uncertain = make_null_qual(column, true);
+	if (uncertain == NULL)
+		return NULL;
+	qual->args = list_make2(uncertain, make_null_qual(column, false));
+	return qual;
+}
+
+/*
  * pns_fdw_is_operand tells whether an expression has one value for the whole
  * scan: it names no column and no volatile function, and means the same where
  * it stands alone.  It is evaluated here when the scan starts, as for an index

@@ -15,6 +15,7 @@
 
 static List *create_sources(List *relids, List *prefixes);
 static List *compile_quals(List *exprs, const PnsTermSource *source);
+static PnsQual *guard_keys(const PnsQuery *query, List *guarded);
 static void add_outputs(PnsQuery *query, List *outputs, List *slots);
 static PnsColumn output_column(PnsQuery *query, Var *var, int slot);
 static void add_path(PnsQuery *query, const PnsTermSource *source, const char *path);
@@ -31,6 +32,9 @@ pns_query_create(List *description)
 									(List *) list_nth(description, PNS_QUERY_PREFIXES));
 	query->quals = compile_quals((List *) list_nth(description, PNS_QUERY_QUALS),
 								 (PnsTermSource *) linitial(query->sources));
+	query->keys = compile_quals((List *) list_nth(description, PNS_QUERY_KEYS),
+								(PnsTermSource *) linitial(query->sources));
+	query->guarded_keys = guard_keys(query, (List *) list_nth(description, PNS_QUERY_GUARDED));
 	add_outputs(query, (List *) list_nth(description, PNS_QUERY_OUTPUTS),
 				(List *) list_nth(description, PNS_QUERY_SLOTS));
 	return query;
@@ -70,9 +74,11 @@ pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
 						void *state, PnsDocument *stages)
 {
 	PnsPipeline pipeline = {.operand_value = operand_value,.state = state};
+	List	   *keys = query->guards && query->guarded_keys != NULL ?
+	list_make1(query->guarded_keys) : query->keys;
 
 	pns_bson_begin(&pipeline.builder);
-	if (!pns_pipeline_append_match(&pipeline, query->quals))
+	if (!pns_pipeline_append_match(&pipeline, list_concat_copy(query->quals, keys)))
 		return false;
 	if (!query->whole)
 		pns_pipeline_append_project(&pipeline, query->paths);
@@ -93,7 +99,7 @@ pns_query_options(const PnsQuery *query)
 	PnsBsonBuilder builder;
 
 	pns_bson_begin(&builder);
-	if (pns_fdw_compares_strings(query->quals))
+	if (pns_fdw_compares_strings(query->quals) || pns_fdw_compares_strings(query->keys))
 	{
 		pns_bson_open_document(&builder, "collation");
 		pns_bson_append_cstring(&builder, "locale", "simple");
@@ -145,6 +151,36 @@ compile_quals(List *exprs, const PnsTermSource *source)
 		quals = lappend(quals, qual);
 	}
 	return quals;
+}
+
+/*
+ * guard_keys compiles the conditions on a join's keys so that they select what
+ * does not fit the guarded columns too; NULL where there are none.
+ */
+static PnsQual *
+guard_keys(const PnsQuery *query, List *guarded)
+{
+	PnsQual    *keys;
+	PnsQual    *qual;
+	ListCell   *lc;
+
+	if (guarded == NIL)
+		return NULL;
+
+	keys = palloc0(sizeof(PnsQual));
+	keys->kind = PNS_QUAL_AND;
+	keys->args = query->keys;
+	qual = palloc0(sizeof(PnsQual));
+	qual->kind = PNS_QUAL_OR;
+	qual->args = list_make1(keys);
+	foreach(lc, guarded)
+	{
+		const PnsTable *table = pns_query_table(query);
+
+		qual->args = lappend(qual->args,
+							 pns_fdw_misfit_qual(&table->columns[lfirst_int(lc) - 1]));
+	}
+	return qual;
 }
 
 /*

@@ -46,6 +46,17 @@ typedef enum PnsRelationKind
 	PNS_RELATION_JOIN			/* tables that MongoDB joins */
 } PnsRelationKind;
 
+/*
+ * What a join by batches of keys (local_join.c) adds to the scan of a table;
+ * the member of its ForeignPath's fdw_private.
+ */
+typedef struct PnsScanKeys
+{
+	List	   *conditions;		/* List of Expr: column = ANY (Param) */
+	List	   *guarded;		/* List of Integer: columns whose misfits must
+								 * be seen whether they match or not */
+} PnsScanKeys;
+
 /* join.c's own, of a join that is planned, and of one that runs */
 typedef struct PnsJoinRelation PnsJoinRelation;
 typedef struct PnsJoinQuery PnsJoinQuery;
@@ -91,12 +102,16 @@ typedef enum PnsDescriptionIndex
 	PNS_QUERY_JOIN,				/* join.c's description, or NULL */
 	PNS_QUERY_QUALS,			/* List of Expr: the shipped conditions */
 	PNS_QUERY_OUTPUTS,			/* List of Var: what is fetched ... */
-	PNS_QUERY_SLOTS				/* List of Integer: ... and where to, from 1 */
+	PNS_QUERY_SLOTS,			/* List of Integer: ... and where to, from 1 */
+	PNS_QUERY_KEYS,				/* List of Expr: PnsScanKeys' conditions,
+								 * whose operands are the last ones */
+	PNS_QUERY_GUARDED			/* List of Integer: PnsScanKeys' */
 } PnsDescriptionIndex;
 
 /* in describe.c */
 extern List *pns_query_describe(const PnsRelation *relation, List *shipped,
-								List *outputs, List *slots, List **operands);
+								const PnsScanKeys *keys, List *outputs, List *slots,
+								List **operands);
 
 /* ---------- the executor's ---------- */
 
@@ -106,6 +121,9 @@ typedef struct PnsQuery
 	List	   *sources;		/* of PnsTermSource */
 	PnsJoinQuery *join;			/* NULL: of a single table */
 	List	   *quals;			/* of PnsQual: the shipped conditions */
+	List	   *keys;			/* of PnsQual: those on a join's keys */
+	PnsQual    *guarded_keys;	/* these, or what does not fit; else NULL */
+	bool		guards;			/* the next command is made of the latter */
 	List	   *paths;			/* C strings: what is fetched ... */
 	bool		whole;			/* ... or all of the documents is */
 	PnsDecoder *decoder;
@@ -138,6 +156,8 @@ extern List *pns_pipeline_add_path(List *paths, char *path);
 /* in plan.c */
 extern void pns_relation_add_paths(PlannerInfo *root, PnsRelation *relation,
 								   Path *recheck_path, List *restrictinfo);
+extern double pns_relation_cost_keys(PlannerInfo *root, ForeignPath *path, double share,
+									 double loops, bool guarded);
 extern bool pns_relation_outputs_ship(const PnsRelation *relation);
 
 #endif							/* PNS_FDW_QUERY_H */

@@ -28,6 +28,7 @@ typedef struct PnsScanState
 	PnsQuery   *query;
 	List	   *operands;		/* the operands' expressions ... */
 	List	   *operand_states; /* ... and their ExprStates */
+	int			first_key;		/* from it on, operands are a join's keys */
 	bool		system_columns; /* are system columns other than tableoid
 								 * read? */
 
@@ -35,6 +36,7 @@ typedef struct PnsScanState
 	Oid			userid;
 	ExprContext *econtext;
 	bool		executing;		/* false for EXPLAIN alone */
+	const Datum *keys;			/* arrays of the keys' values; the join's */
 	MemoryContext cursor_context;	/* reset with each rescan */
 	PnsCursor  *cursor;			/* NULL until the first row is asked for */
 	bool		done;			/* no row is left */
@@ -61,6 +63,7 @@ pnsBeginForeignScan(ForeignScanState *node, int eflags)
 	state->query = pns_query_create(plan->fdw_private);
 	state->operands = plan->fdw_exprs;
 	state->operand_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
+	state->first_key = list_length(state->operands) - list_length(state->query->keys);
 	state->econtext = node->ss.ps.ps_ExprContext;
 	state->system_columns = plan->fsSystemCol;
 	state->userid = OidIsValid(checked_user) ? checked_user : GetUserId();
@@ -158,6 +161,21 @@ pnsReScanForeignScan(ForeignScanState *node)
 }
 
 /*
+ * pns_fdw_set_keys gives a scan that has not begun, or begins again, the keys
+ * of a join: an array of values for each of its conditions on them, in memory
+ * of the caller's that lasts as long as the scan.  With guard it also brings
+ * the documents in which a value does not fit.
+ */
+void
+pns_fdw_set_keys(ForeignScanState *node, const Datum *arrays, bool guard)
+{
+	PnsScanState *state = (PnsScanState *) node->fdw_state;
+
+	state->keys = arrays;
+	state->query->guards = guard;
+}
+
+/*
  * pnsEndForeignScan closes the cursor; after an error its memory context does.
  */
 void
@@ -190,6 +208,7 @@ pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
 
 	/* what is only known while executing stays a placeholder */
 	state->executing = false;
+	state->query->guards = true;
 	if (!pns_query_make_pipeline(state->query, operand_value, state, &pipeline))
 	{
 		ExplainPropertyText("MongoDB Command", "none, as no document can match", es);
@@ -243,6 +262,14 @@ operand_value(void *arg, Expr *operand, Datum *value, bool *isnull)
 	}
 
 	number = castNode(Param, operand)->paramid;
+	if (number >= state->first_key)
+	{
+		if (!state->executing)
+			return false;
+		*value = state->keys[number - state->first_key];
+		*isnull = false;
+		return true;
+	}
 	if (!state->executing &&
 		is_unknown((Node *) list_nth(state->operands, number), state))
 		return false;

@@ -67,9 +67,11 @@ static const Switch switches[] = {
 /* The values of the settings. */
 static bool enable_pushdown = true;
 static bool enabled[lengthof(switches)];
+int			pns_fdw_join_batch_size = 1000;
 
 /*
- * pns_fdw_init defines the settings of the wrapper, in alphabetical order.
+ * pns_fdw_init defines the settings of the wrapper, in alphabetical order, and
+ * hooks its join into the planner.
  */
 void
 pns_fdw_init(void)
@@ -94,6 +96,18 @@ pns_fdw_init(void)
 							 PGC_USERSET,
 							 0,
 							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable(PREFIX "join_batch_size",
+							"Sets how many keys a join sends to a collection at once.",
+							"A batch also ends where its rows take the memory "
+							"of a hash table, or its keys a megabyte.",
+							&pns_fdw_join_batch_size,
+							1000, 1, 10000,
+							PGC_USERSET,
+							0,
+							NULL, NULL, NULL);
+
+	pns_fdw_init_local_join();
 }
 
 /*
