@@ -122,8 +122,11 @@ pns_store_derive_result(PG_FUNCTION_ARGS)
 	int			n;
 
 	value = column(row, desc, "scores", &isnull);
-	if (isnull)					/* the column's NOT NULL will say so */
-		return PointerGetDatum(row);
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("scores must not be null"),
+				 errtable(data->tg_relation)));
 	for (int i = 0; i < RESULT_COLUMNS; i++)
 	{
 		numbers[i] = column_number(desc, result_columns[i]);

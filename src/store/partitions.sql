@@ -75,6 +75,7 @@ DECLARE
     entry record;
 BEGIN
     EXECUTE format('CREATE TABLE %s (LIKE pynomaly.%I INCLUDING ALL)', child, parent);
+    EXECUTE format('COMMENT ON TABLE %s IS %L', child, 'partition of ' || parent);
     FOR entry IN
         SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = parent_id
     LOOP
