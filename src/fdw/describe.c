@@ -15,7 +15,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 
-#include "fdw/query.h"
+#include "fdw/join.h"
 
 typedef struct DescribeContext
 {
@@ -41,6 +41,7 @@ pns_query_describe(const PnsRelation *relation, List *shipped, const PnsScanKeys
 	DescribeContext context = {relation->sources, NIL};
 	List	   *relids = NIL;
 	List	   *prefixes = NIL;
+	List	   *join = relation->join != NULL ? pns_join_describe(relation) : NIL;
 	List	   *description;
 	ListCell   *lc;
 
@@ -54,7 +55,7 @@ pns_query_describe(const PnsRelation *relation, List *shipped, const PnsScanKeys
 
 	description = list_make5(relids,
 							 prefixes,
-							 NULL,
+							 describe_node((Node *) join, &context),
 							 describe_node((Node *) shipped, &context),
 							 describe_node((Node *) outputs, &context));
 	description = lappend(description, slots);

@@ -9,7 +9,7 @@
 
 #include "fmgr.h"
 
-#include "fdw/private.h"
+#include "fdw/join.h"
 
 PG_FUNCTION_INFO_V1(pns_fdw_handler);
 PGDLLEXPORT Datum pns_fdw_handler(PG_FUNCTION_ARGS);
@@ -25,6 +25,7 @@ pns_fdw_handler(PG_FUNCTION_ARGS)
 	/* planning and scanning */
 	routine->GetForeignRelSize = pnsGetForeignRelSize;
 	routine->GetForeignPaths = pnsGetForeignPaths;
+	routine->GetForeignJoinPaths = pnsGetForeignJoinPaths;
 	routine->GetForeignPlan = pnsGetForeignPlan;
 	routine->BeginForeignScan = pnsBeginForeignScan;
 	routine->IterateForeignScan = pnsIterateForeignScan;

@@ -39,6 +39,7 @@ static void split_clauses(const PnsRelation *relation, List *scan_clauses, List 
 static List *base_outputs(const PnsRelation *relation, List *checked, List **slots);
 static List *scan_tlist(const PnsRelation *relation, List **outputs, List **slots);
 static List *needed_columns(const PnsRelation *relation);
+static Plan *recheck_plan(Plan *plan, List *checked, List *row, const ForeignPath *path);
 
 /*
  * pnsGetForeignRelSize estimates the rows of a scan and decides which
@@ -172,11 +173,33 @@ pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 		outputs = base_outputs(relation, checked, &slots);
 	else
 		row = scan_tlist(relation, &outputs, &slots);
+	if (outer_plan != NULL)
+		outer_plan = recheck_plan(outer_plan, checked, row, best_path);
 	keys = best_path->fdw_private != NIL ? linitial(best_path->fdw_private) : NULL;
 	description = pns_query_describe(relation, shipped, keys, outputs, slots, &operands);
 
 	return make_foreignscan(tlist, checked, is_base ? rel->relid : 0, operands,
 							description, row, is_base ? dropped : NIL, outer_plan);
+}
+
+/*
+ * recheck_plan has the local plan of a join, which is run for rows that were
+ * locked, give the rows that the scan gives.  What the scan checks anyway need
+ * not be checked there, as far as that is easy to leave out.
+ */
+static Plan *
+recheck_plan(Plan *plan, List *checked, List *row, const ForeignPath *path)
+{
+	ListCell   *lc;
+
+	foreach(lc, checked)
+	{
+		plan->qual = list_delete(plan->qual, lfirst(lc));
+		if ((IsA(plan, NestLoop) || IsA(plan, MergeJoin) || IsA(plan, HashJoin)) &&
+			((Join *) plan)->jointype == JOIN_INNER)
+			((Join *) plan)->joinqual = list_delete(((Join *) plan)->joinqual, lfirst(lc));
+	}
+	return change_plan_targetlist(plan, row, path->path.parallel_safe);
 }
 
 /*

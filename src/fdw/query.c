@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "fdw/query.h"
+#include "fdw/join.h"
 
 static List *create_sources(List *relids, List *prefixes);
 static List *compile_quals(List *exprs, const PnsTermSource *source);
@@ -27,16 +27,25 @@ PnsQuery *
 pns_query_create(List *description)
 {
 	PnsQuery   *query = palloc0(sizeof(PnsQuery));
+	List	   *join = (List *) list_nth(description, PNS_QUERY_JOIN);
+	List	   *outputs = (List *) list_nth(description, PNS_QUERY_OUTPUTS);
+	List	   *slots = (List *) list_nth(description, PNS_QUERY_SLOTS);
 
 	query->sources = create_sources((List *) list_nth(description, PNS_QUERY_RELIDS),
 									(List *) list_nth(description, PNS_QUERY_PREFIXES));
+	if (join != NIL)
+	{
+		query->join = pns_join_create(join, query->sources);
+		query->row = pns_join_row_create(query->join, query->sources, outputs, slots);
+		query->paths = pns_join_row_paths(query->row);
+		return query;
+	}
 	query->quals = compile_quals((List *) list_nth(description, PNS_QUERY_QUALS),
 								 (PnsTermSource *) linitial(query->sources));
 	query->keys = compile_quals((List *) list_nth(description, PNS_QUERY_KEYS),
 								(PnsTermSource *) linitial(query->sources));
 	query->guarded_keys = guard_keys(query, (List *) list_nth(description, PNS_QUERY_GUARDED));
-	add_outputs(query, (List *) list_nth(description, PNS_QUERY_OUTPUTS),
-				(List *) list_nth(description, PNS_QUERY_SLOTS));
+	add_outputs(query, outputs, slots);
 	return query;
 }
 
@@ -78,10 +87,13 @@ pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
 	list_make1(query->guarded_keys) : query->keys;
 
 	pns_bson_begin(&pipeline.builder);
-	if (!pns_pipeline_append_match(&pipeline, list_concat_copy(query->quals, keys)))
+	if (query->join != NULL ? !pns_join_append_rows(&pipeline, query->join) :
+		!pns_pipeline_append_match(&pipeline, list_concat_copy(query->quals, keys)))
 		return false;
 	if (!query->whole)
 		pns_pipeline_append_project(&pipeline, query->paths);
+	if (query->row != NULL)
+		pns_join_row_append_parts(&pipeline, query->row);
 	*stages = pns_bson_end(&pipeline.builder);
 	return true;
 }
@@ -99,13 +111,39 @@ pns_query_options(const PnsQuery *query)
 	PnsBsonBuilder builder;
 
 	pns_bson_begin(&builder);
-	if (pns_fdw_compares_strings(query->quals) || pns_fdw_compares_strings(query->keys))
+	if (query->join != NULL ? pns_join_compares_strings(query->join) :
+		pns_fdw_compares_strings(query->quals) || pns_fdw_compares_strings(query->keys))
 	{
 		pns_bson_open_document(&builder, "collation");
 		pns_bson_append_cstring(&builder, "locale", "simple");
 		pns_bson_close(&builder);
 	}
 	return pns_bson_end(&builder);
+}
+
+/*
+ * pns_query_read_row makes a row of a document that the cursor has returned,
+ * and of those that follow if it needs more than one.
+ */
+void
+pns_query_read_row(const PnsQuery *query, PnsCursor *cursor, PnsDocument document,
+				   Datum *values, bool *nulls)
+{
+	if (query->row == NULL)
+	{
+		pns_mongo_decode(query->decoder, document, values, nulls);
+		return;
+	}
+
+	pns_join_row_begin(query->row, nulls);
+	while (pns_join_row_add(query->row, document, values, nulls))
+	{
+		if (!pns_mongo_cursor_next(cursor, &document))
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_ERROR),
+					 errmsg("the last row of a join of %s is incomplete",
+							pns_query_label(query))));
+	}
 }
 
 /*

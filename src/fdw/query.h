@@ -60,6 +60,7 @@ typedef struct PnsScanKeys
 /* join.c's own, of a join that is planned, and of one that runs */
 typedef struct PnsJoinRelation PnsJoinRelation;
 typedef struct PnsJoinQuery PnsJoinQuery;
+typedef struct PnsJoinRow PnsJoinRow;
 
 /*
  * What one command can read.  Made by pnsGetForeignRelSize for a base
@@ -120,6 +121,7 @@ typedef struct PnsQuery
 {
 	List	   *sources;		/* of PnsTermSource */
 	PnsJoinQuery *join;			/* NULL: of a single table */
+	PnsJoinRow *row;			/* what is read of a join's tables */
 	List	   *quals;			/* of PnsQual: the shipped conditions */
 	List	   *keys;			/* of PnsQual: those on a join's keys */
 	PnsQual    *guarded_keys;	/* these, or what does not fit; else NULL */
@@ -145,6 +147,8 @@ extern char *pns_query_label(const PnsQuery *query);
 extern bool pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
 									void *state, PnsDocument *stages);
 extern PnsDocument pns_query_options(const PnsQuery *query);
+extern void pns_query_read_row(const PnsQuery *query, PnsCursor *cursor,
+							   PnsDocument document, Datum *values, bool *nulls);
 
 /* in pipeline.c */
 extern void pns_pipeline_open_stage(PnsPipeline *pipeline, const char *operator);

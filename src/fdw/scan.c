@@ -102,7 +102,8 @@ pnsIterateForeignScan(ForeignScanState *node)
 	}
 
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
-	pns_mongo_decode(state->query->decoder, document, slot->tts_values, slot->tts_isnull);
+	pns_query_read_row(state->query, state->cursor, document, slot->tts_values,
+					   slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
 	if (state->system_columns)
 		store_heap_tuple(slot);
