@@ -394,6 +394,7 @@ set_cost(PlannerInfo *root, CustomPath *path, ForeignPath *inner,
 		 PnsScanKeys *conditions, List *keys)
 {
 	Path	   *outer = (Path *) linitial(path->custom_paths);
+	const PnsRelation *relation = (PnsRelation *) inner->path.parent->fdw_private;
 	List	   *clauses = (List *) list_nth(path->custom_private, JOIN_PATH_CLAUSES);
 	double		row_bytes = outer->pathtarget->width + ROW_OVERHEAD;
 	double		batches = outer->rows * row_bytes / get_hash_memory_limit();
@@ -415,8 +416,16 @@ set_cost(PlannerInfo *root, CustomPath *path, ForeignPath *inner,
 	}
 	batches = ceil(Max(batches, 1.0));
 
-	documents = pns_relation_cost_keys(root, inner, share, batches,
-									   conditions->guarded != NIL);
+	documents = clamp_row_est(relation->fetched * share);
+	inner->path.rows = clamp_row_est(relation->rel->rows * share / batches);
+	pns_relation_cost(root, relation, documents / batches, inner->path.rows,
+					  relation->checked, true, &inner->path.startup_cost,
+					  &inner->path.total_cost);
+
+	/* what does not fit is looked for once, among all documents */
+	if (conditions->guarded != NIL)
+		inner->path.total_cost += relation->rel->tuples * cpu_operator_cost / batches;
+
 	cost_qual_eval(&checks, clauses, root);
 	path->path.startup_cost = outer->startup_cost +
 		(outer->total_cost - outer->startup_cost) / batches +

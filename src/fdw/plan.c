@@ -33,8 +33,8 @@
 static void set_size(PlannerInfo *root, RelOptInfo *baserel, const PnsTable *table);
 static Oid	scan_user(PlannerInfo *root, RelOptInfo *baserel);
 static void classify_conditions(PnsRelation *relation);
-static void set_costs(PlannerInfo *root, PnsRelation *relation);
-static void split_clauses(const PnsRelation *relation, List *scan_clauses, List **shipped,
+static void split_clauses(PlannerInfo *root, const PnsRelation *relation,
+						  List *scan_clauses, List **shipped,
 						  List **checked, List **dropped);
 static List *base_outputs(const PnsRelation *relation, List *checked, List **slots);
 static List *scan_tlist(const PnsRelation *relation, List **outputs, List **slots);
@@ -67,7 +67,9 @@ pnsGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 									  clauselist_selectivity(root, relation->shipped,
 															 baserel->relid, JOIN_INNER,
 															 NULL));
-	set_costs(root, relation);
+	pns_relation_cost(root, relation, relation->fetched, baserel->rows, relation->checked,
+					  relation->shipped != NIL, &relation->startup_cost,
+					  &relation->total_cost);
 }
 
 /*
@@ -76,7 +78,10 @@ pnsGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 void
 pnsGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 {
-	pns_relation_add_paths(root, (PnsRelation *) baserel->fdw_private, NULL, NIL);
+	PnsRelation *relation = (PnsRelation *) baserel->fdw_private;
+
+	pns_relation_add_paths(root, relation, NULL, NIL);
+	pns_relation_add_outer_paths(root, relation);
 }
 
 /*
@@ -104,27 +109,28 @@ pns_relation_add_paths(PlannerInfo *root, PnsRelation *relation, Path *recheck_p
 }
 
 /*
- * pns_relation_cost_keys sets the cost of one loop of a scan that a join gives
- * keys, of a share of the documents in all loops, and returns how many
- * documents that is.
+ * pns_relation_cost estimates what it costs to read some of a table's
+ * documents without an order, and to evaluate the conditions of checked (of
+ * RestrictInfo) here.  With selects the server has to find them.
  */
-double
-pns_relation_cost_keys(PlannerInfo *root, ForeignPath *path, double share, double loops,
-					   bool guarded)
+void
+pns_relation_cost(PlannerInfo *root, const PnsRelation *relation, double fetched,
+				  double rows, List *checked, bool selects, Cost *startup_cost,
+				  Cost *total_cost)
 {
-	RelOptInfo *rel = path->path.parent;
-	const PnsRelation *relation = (PnsRelation *) rel->fdw_private;
+	RelOptInfo *rel = relation->rel;
 	const PnsTable *table = ((PnsTermSource *) linitial(relation->sources))->table;
-	double		documents = clamp_row_est(relation->fetched * share);
 	QualCost	checks;
 
-	cost_qual_eval(&checks, relation->checked, root);
-	path->path.rows = clamp_row_est(rel->rows * share / loops);
-	path->path.startup_cost = table->startup_cost + checks.startup;
-	path->path.total_cost = path->path.startup_cost +
-		rel->tuples * cpu_operator_cost * (guarded ? 1 + 1 / loops : 1) +
-		documents / loops * (table->tuple_cost + cpu_tuple_cost + checks.per_tuple);
-	return documents;
+	cost_qual_eval(&checks, checked, root);
+	*startup_cost = table->startup_cost + checks.startup + rel->reltarget->cost.startup;
+	*total_cost = *startup_cost +
+		fetched * (table->tuple_cost + cpu_tuple_cost + checks.per_tuple) +
+		rows * rel->reltarget->cost.per_tuple;
+
+	/* the server looks at every document, unless an index helps it */
+	if (selects)
+		*total_cost += rel->tuples * cpu_operator_cost;
 }
 
 /*
@@ -168,7 +174,7 @@ pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 
 	if (!is_base)
 		scan_clauses = list_union_ptr(relation->shipped, relation->checked);
-	split_clauses(relation, scan_clauses, &shipped, &checked, &dropped);
+	split_clauses(root, relation, scan_clauses, &shipped, &checked, &dropped);
 	if (is_base)
 		outputs = base_outputs(relation, checked, &slots);
 	else
@@ -263,35 +269,14 @@ classify_conditions(PnsRelation *relation)
 }
 
 /*
- * set_costs estimates what it costs to read a table, without an order.
- */
-static void
-set_costs(PlannerInfo *root, PnsRelation *relation)
-{
-	RelOptInfo *rel = relation->rel;
-	const PnsTable *table = ((PnsTermSource *) linitial(relation->sources))->table;
-	QualCost	checks;
-
-	cost_qual_eval(&checks, relation->checked, root);
-	relation->startup_cost = table->startup_cost + checks.startup +
-		rel->reltarget->cost.startup;
-	relation->total_cost = relation->startup_cost +
-		relation->fetched * (table->tuple_cost + cpu_tuple_cost + checks.per_tuple) +
-		rel->rows * rel->reltarget->cost.per_tuple;
-
-	/* the server looks at every document, unless an index helps it */
-	if (relation->shipped != NIL)
-		relation->total_cost += rel->tuples * cpu_operator_cost;
-}
-
-/*
  * split_clauses sorts the conditions of a plan (of RestrictInfo): those that
  * are sent, those that are evaluated here, and those that are not, as MongoDB
- * answers them exactly.
+ * answers them exactly.  Those of a join are among them where the plan is the
+ * inner side of a nested loop.
  */
 static void
-split_clauses(const PnsRelation *relation, List *scan_clauses, List **shipped,
-			  List **checked, List **dropped)
+split_clauses(PlannerInfo *root, const PnsRelation *relation, List *scan_clauses,
+			  List **shipped, List **checked, List **dropped)
 {
 	ListCell   *lc;
 
@@ -299,14 +284,20 @@ split_clauses(const PnsRelation *relation, List *scan_clauses, List **shipped,
 	foreach(lc, scan_clauses)
 	{
 		RestrictInfo *info = lfirst_node(RestrictInfo, lc);
-		bool		ships = list_member_ptr(relation->shipped, info);
+		Expr	   *ships = NULL;
+		bool		exact = !list_member_ptr(relation->checked, info);
 
 		/* gating conditions are dealt with elsewhere */
 		if (info->pseudoconstant)
 			continue;
-		if (ships)
-			*shipped = lappend(*shipped, info->clause);
-		if (ships && !list_member_ptr(relation->checked, info))
+		if (list_member_ptr(relation->shipped, info))
+			ships = info->clause;
+		else if (exact)
+			ships = pns_relation_bind_clause(root, relation, info, &exact);
+
+		if (ships != NULL)
+			*shipped = lappend(*shipped, ships);
+		if (ships != NULL && exact)
 			*dropped = lappend(*dropped, info->clause);
 		else
 			*checked = lappend(*checked, info->clause);

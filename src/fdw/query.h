@@ -160,8 +160,14 @@ extern List *pns_pipeline_add_path(List *paths, char *path);
 /* in plan.c */
 extern void pns_relation_add_paths(PlannerInfo *root, PnsRelation *relation,
 								   Path *recheck_path, List *restrictinfo);
-extern double pns_relation_cost_keys(PlannerInfo *root, ForeignPath *path, double share,
-									 double loops, bool guarded);
+extern void pns_relation_cost(PlannerInfo *root, const PnsRelation *relation,
+							  double fetched, double rows, List *checked, bool selects,
+							  Cost *startup_cost, Cost *total_cost);
 extern bool pns_relation_outputs_ship(const PnsRelation *relation);
+
+/* in outer_rows.c */
+extern void pns_relation_add_outer_paths(PlannerInfo *root, PnsRelation *relation);
+extern Expr *pns_relation_bind_clause(PlannerInfo *root, const PnsRelation *relation,
+									  RestrictInfo *info, bool *exact);
 
 #endif							/* PNS_FDW_QUERY_H */
