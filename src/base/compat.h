@@ -125,6 +125,15 @@
 	 bms_next_member((plan)->fs_relids, -1))
 #endif
 
+/* Inserts a row that the table has already into its indexes. */
+#if PG_VERSION_NUM >= 160000
+#define pns_insert_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL, false)
+#else
+#define pns_insert_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL)
+#endif
+
 /* Does a collation order strings by their bytes? */
 #if PG_VERSION_NUM >= 180000
 #define pns_collation_is_c(collation) \

@@ -268,6 +268,9 @@ BEGIN
     SELECT array_agg(format('pynomaly.%I', f.name || to_char(month, '_YYYY_MM')))
     INTO dropped
     FROM unnest(pynomaly.partition_family(parent)) AS f (name);
+    IF parent = 'audit_log' THEN
+        PERFORM pynomaly.retire_audit_month(month);
+    END IF;
     FOREACH member IN ARRAY dropped LOOP
         EXECUTE format('ALTER EXTENSION pynomaly_store DROP TABLE %s', member);
     END LOOP;
@@ -290,6 +293,11 @@ DECLARE
     gone bigint;
     total bigint := 0;
 BEGIN
+    IF parent = 'audit_log' THEN
+        PERFORM pynomaly.retire_audit_month(m.month)
+        FROM (SELECT DISTINCT pynomaly.audit_month(d.created_at)
+              FROM pynomaly.audit_log_default d WHERE d.created_at < before) m (month);
+    END IF;
     PERFORM set_config('session_replication_role', 'replica', true);
     FOREACH member IN ARRAY pynomaly.partition_family(parent) LOOP
         EXECUTE format('DELETE FROM pynomaly.%I WHERE %I < %L',

@@ -260,3 +260,16 @@ CREATE POLICY admin_access ON pynomaly.tenant_settings TO pynomaly_admin
 GRANT SELECT, INSERT, UPDATE, DELETE ON pynomaly.tenant_settings
     TO pynomaly_admin, pynomaly_app;
 GRANT SELECT ON pynomaly.tenant_settings TO pynomaly_readonly;
+
+-- ---------------------------------------------------------------------
+-- the audit log, which is written by triggers only
+-- ---------------------------------------------------------------------
+
+ALTER TABLE pynomaly.audit_log ENABLE ROW LEVEL SECURITY;
+ALTER TABLE pynomaly.audit_log FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_isolation ON pynomaly.audit_log
+    USING (tenant_id = pynomaly.current_tenant());
+CREATE POLICY admin_access ON pynomaly.audit_log TO pynomaly_admin
+    USING (true);
+GRANT SELECT ON pynomaly.audit_log TO pynomaly_admin, pynomaly_app, pynomaly_readonly;
+GRANT SELECT ON pynomaly.audit_blocks TO pynomaly_admin;

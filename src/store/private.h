@@ -14,6 +14,9 @@
 /* in settings.c */
 extern bool pns_store_allow_drop;
 
+/* in audit.c */
+extern void pns_store_define_audit(void);
+
 /* in configuration.c */
 extern void pns_store_define_configuration(void);
 

@@ -32,6 +32,7 @@ pns_store_init(void)
 							 NULL, NULL, NULL);
 	pns_store_define_tenant();
 	pns_store_define_configuration();
+	pns_store_define_audit();
 	pns_store_watch_drops();
 	pns_store_guard_estimates();
 }
