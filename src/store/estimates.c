@@ -20,6 +20,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
@@ -42,6 +43,7 @@ static bool relation_stats(PlannerInfo *root, RangeTblEntry *rte,
 						   AttrNumber attnum, VariableStatData *vardata);
 static bool index_stats(PlannerInfo *root, Oid index, AttrNumber attnum,
 						VariableStatData *vardata);
+static Index index_of(PlannerInfo *root, RangeTblEntry *rte);
 static bool is_restricted(PlannerInfo *root, Index relid);
 static const char *tenant_column(Oid relation);
 static HeapTuple public_statistics(HeapTuple statistics, bool of_tenant);
@@ -115,7 +117,7 @@ relation_stats(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
 	HeapTuple	statistics;
 	const char *column;
 
-	if (vardata->rel == NULL || !is_restricted(root, vardata->rel->relid))
+	if (!is_restricted(root, index_of(root, rte)))
 		return next_relation_stats &&
 			next_relation_stats(root, rte, attnum, vardata);
 
@@ -142,12 +144,32 @@ static bool
 index_stats(PlannerInfo *root, Oid index, AttrNumber attnum,
 			VariableStatData *vardata)
 {
-	if (vardata->rel != NULL && is_restricted(root, vardata->rel->relid))
-	{
-		vardata->statsTuple = NULL;
-		return true;
-	}
+	Oid			relation = IndexGetRelation(index, false);
+
+	for (int i = 1; i < root->simple_rel_array_size; i++)
+		if (root->simple_rte_array[i] != NULL &&
+			root->simple_rte_array[i]->rtekind == RTE_RELATION &&
+			root->simple_rte_array[i]->relid == relation &&
+			is_restricted(root, i))
+		{
+			vardata->statsTuple = NULL;
+			return true;
+		}
 	return next_index_stats && next_index_stats(root, index, attnum, vardata);
+}
+
+/*
+ * index_of returns a range table entry's index, 0 where it is none of the
+ * query's.  vardata, which would know, is not filled in by some callers, such
+ * as the cost estimate of BRIN indexes.
+ */
+static Index
+index_of(PlannerInfo *root, RangeTblEntry *rte)
+{
+	for (int i = 1; i < root->simple_rel_array_size; i++)
+		if (root->simple_rte_array[i] == rte)
+			return i;
+	return 0;
 }
 
 /*
