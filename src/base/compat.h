@@ -134,6 +134,29 @@
 	ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL)
 #endif
 
+/*
+ * The members of an equivalence class (of EquivalenceMember), those that are
+ * about children as far as these are in relids; 18 keeps them apart.
+ */
+#if PG_VERSION_NUM >= 180000
+#include "optimizer/paths.h"
+
+static inline List *
+pns_eclass_members(EquivalenceClass *class, Relids relids)
+{
+	EquivalenceMemberIterator iterator;
+	EquivalenceMember *member;
+	List	   *members = NIL;
+
+	setup_eclass_member_iterator(&iterator, class, relids);
+	while ((member = eclass_member_iterator_next(&iterator)) != NULL)
+		members = lappend(members, member);
+	return members;
+}
+#else
+#define pns_eclass_members(class, relids) ((class)->ec_members)
+#endif
+
 /* Does a collation order strings by their bytes? */
 #if PG_VERSION_NUM >= 180000
 #define pns_collation_is_c(collation) \

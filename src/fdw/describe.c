@@ -16,6 +16,7 @@
 #include "nodes/nodeFuncs.h"
 
 #include "fdw/join.h"
+#include "fdw/upper.h"
 
 typedef struct DescribeContext
 {
@@ -29,20 +30,17 @@ static Node *describe_var(Var *var, DescribeContext *context);
 static Node *describe_operand(Node *node, DescribeContext *context);
 
 /*
- * pns_query_describe describes what a relation reads.  shipped are the
- * conditions that are sent, keys those of a join's keys or NULL, outputs the
- * columns to fetch (of Var), slots their places in a row, from 1.  Sets
- * *operands, which belong into fdw_exprs.
+ * pns_query_describe describes what is asked of a relation.  Sets *operands,
+ * which belong into fdw_exprs.
  */
 List *
-pns_query_describe(const PnsRelation *relation, List *shipped, const PnsScanKeys *keys,
-				   List *outputs, List *slots, List **operands)
+pns_query_describe(const PnsRelation *relation, const PnsRequest *request, List **operands)
 {
 	DescribeContext context = {relation->sources, NIL};
 	List	   *relids = NIL;
 	List	   *prefixes = NIL;
 	List	   *join = relation->join != NULL ? pns_join_describe(relation) : NIL;
-	List	   *description;
+	List	   *description = NIL;
 	ListCell   *lc;
 
 	foreach(lc, relation->sources)
@@ -53,14 +51,19 @@ pns_query_describe(const PnsRelation *relation, List *shipped, const PnsScanKeys
 		prefixes = lappend(prefixes, makeString(pstrdup(source->prefix)));
 	}
 
-	description = list_make5(relids,
-							 prefixes,
-							 describe_node((Node *) join, &context),
-							 describe_node((Node *) shipped, &context),
-							 describe_node((Node *) outputs, &context));
-	description = lappend(description, slots);
-	description = lappend(description, describe_keys(keys, &context));
-	description = lappend(description, keys != NULL ? keys->guarded : NIL);
+	/* in the order of PnsDescriptionIndex */
+	description = lappend(description, relids);
+	description = lappend(description, prefixes);
+	description = lappend(description, describe_node((Node *) join, &context));
+	description = lappend(description, describe_node((Node *) request->shipped, &context));
+	description = lappend(description,
+						  describe_node((Node *) pns_order_describe(relation, request->pathkeys),
+										&context));
+	description = lappend(description, describe_node((Node *) request->limit, &context));
+	description = lappend(description, describe_node((Node *) request->outputs, &context));
+	description = lappend(description, request->slots);
+	description = lappend(description, describe_keys(request->keys, &context));
+	description = lappend(description, request->keys != NULL ? request->keys->guarded : NIL);
 	*operands = context.operands;
 	return description;
 }

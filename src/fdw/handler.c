@@ -10,6 +10,7 @@
 #include "fmgr.h"
 
 #include "fdw/join.h"
+#include "fdw/upper.h"
 
 PG_FUNCTION_INFO_V1(pns_fdw_handler);
 PGDLLEXPORT Datum pns_fdw_handler(PG_FUNCTION_ARGS);
@@ -27,6 +28,7 @@ pns_fdw_handler(PG_FUNCTION_ARGS)
 	routine->GetForeignPaths = pnsGetForeignPaths;
 	routine->GetForeignJoinPaths = pnsGetForeignJoinPaths;
 	routine->GetForeignPlan = pnsGetForeignPlan;
+	routine->GetForeignUpperPaths = pnsGetForeignUpperPaths;
 	routine->BeginForeignScan = pnsBeginForeignScan;
 	routine->IterateForeignScan = pnsIterateForeignScan;
 	routine->RecheckForeignScan = pnsRecheckForeignScan;

@@ -124,6 +124,7 @@ plan_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 	relation = palloc0(sizeof(PnsRelation));
 	relation->kind = PNS_RELATION_JOIN;
 	relation->rel = joinrel;
+	relation->relids = joinrel->relids;
 	relation->sources = join_sources(outer, inner);
 	relation->join = palloc0(sizeof(PnsJoinRelation));
 	relation->join->type = type;

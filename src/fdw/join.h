@@ -106,7 +106,7 @@ struct PnsJoinQuery
 /* Fields of a join's rows beside the tables' documents. */
 #define PNS_JOIN_KEY_FIELD "k"	/* what is looked up */
 #define PNS_JOIN_PAIR "j"		/* a row of the inner side */
-#define PNS_JOIN_BAD "bad"		/* see pns_term_append_bad */
+#define PNS_JOIN_BAD PNS_ROW_BAD
 #define PNS_JOIN_PART "part"	/* a row that comes in parts */
 #define PNS_JOIN_MORE "more"	/* in its first part: how many follow */
 

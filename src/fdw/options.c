@@ -272,6 +272,7 @@ read_column(PnsTableColumn *column, Oid relid, Form_pg_attribute attribute,
 	codec->collection = label;
 	codec->type = attribute->atttypid;
 	codec->typmod = attribute->atttypmod;
+	column->not_null = attribute->attnotnull;
 	codec->path = codec->name;
 	codec->document = strcmp(codec->name, "__doc") == 0;
 	codec->null_on_mismatch = null_on_mismatch;

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
@@ -24,7 +26,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "fdw/query.h"
+#include "fdw/upper.h"
 
 /* What a collection that was never analyzed is taken for. */
 #define DEFAULT_DOCUMENTS 1000.0
@@ -36,6 +38,8 @@ static void classify_conditions(PnsRelation *relation);
 static void split_clauses(PlannerInfo *root, const PnsRelation *relation,
 						  List *scan_clauses, List **shipped,
 						  List **checked, List **dropped);
+static void add_ordered_path(PlannerInfo *root, PnsRelation *relation, List *pathkeys,
+							 Path *recheck_path, List *restrictinfo);
 static List *base_outputs(const PnsRelation *relation, List *checked, List **slots);
 static List *scan_tlist(const PnsRelation *relation, List **outputs, List **slots);
 static List *needed_columns(const PnsRelation *relation);
@@ -58,6 +62,7 @@ pnsGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 	baserel->fdw_private = relation;
 	relation->kind = PNS_RELATION_BASE;
 	relation->rel = baserel;
+	relation->relids = baserel->relids;
 	relation->sources = list_make1(source);
 
 	set_size(root, baserel, source->table);
@@ -93,17 +98,33 @@ void
 pns_relation_add_paths(PlannerInfo *root, PnsRelation *relation, Path *recheck_path,
 					   List *restrictinfo)
 {
+	List	   *orders = lcons(NIL, pns_order_useful(root, relation));
+	ListCell   *lc;
+
+	foreach(lc, orders)
+		add_ordered_path(root, relation, (List *) lfirst(lc), recheck_path, restrictinfo);
+}
+
+/*
+ * add_ordered_path offers to read a base or a join relation in an order.
+ */
+static void
+add_ordered_path(PlannerInfo *root, PnsRelation *relation, List *pathkeys,
+				 Path *recheck_path, List *restrictinfo)
+{
 	RelOptInfo *rel = relation->rel;
 	ForeignPath *path;
+	double		rows;
+	Cost		startup_cost;
+	Cost		total_cost;
 
+	pns_relation_cost_ordered(relation, pathkeys, &rows, &startup_cost, &total_cost);
 	if (relation->kind == PNS_RELATION_BASE)
-		path = pns_create_foreignscan_path(root, rel, rel->rows, relation->startup_cost,
-										   relation->total_cost, NIL,
-										   rel->lateral_relids, NIL);
+		path = pns_create_foreignscan_path(root, rel, rows, startup_cost, total_cost,
+										   pathkeys, rel->lateral_relids, NIL);
 	else
-		path = pns_create_foreign_join_path(root, rel, rel->rows, relation->startup_cost,
-											relation->total_cost, NIL,
-											rel->lateral_relids, recheck_path,
+		path = pns_create_foreign_join_path(root, rel, rows, startup_cost, total_cost,
+											pathkeys, rel->lateral_relids, recheck_path,
 											restrictinfo, NIL);
 	add_path(rel, (Path *) path);
 }
@@ -131,6 +152,45 @@ pns_relation_cost(PlannerInfo *root, const PnsRelation *relation, double fetched
 	/* the server looks at every document, unless an index helps it */
 	if (selects)
 		*total_cost += rel->tuples * cpu_operator_cost;
+}
+
+/*
+ * pns_relation_pushes tells whether a kind of pushdown may be used for all
+ * tables of a relation.
+ */
+bool
+pns_relation_pushes(const PnsRelation *relation, PnsPushdown kind)
+{
+	ListCell   *lc;
+
+	foreach(lc, relation->sources)
+	{
+		if (!pns_fdw_pushes(((PnsTermSource *) lfirst(lc))->table, kind))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * pns_relation_cost_ordered estimates what it costs to read a relation in an order
+ * (NIL for none).  A sort that no index can serve reads all before the first
+ * row; MongoDB compares about as fast as PostgreSQL.
+ */
+void
+pns_relation_cost_ordered(const PnsRelation *relation, List *pathkeys, double *rows,
+						  Cost *startup_cost, Cost *total_cost)
+{
+	*rows = relation->rel->rows;
+	*startup_cost = relation->startup_cost;
+	*total_cost = relation->total_cost;
+	if (pathkeys != NIL && !pns_order_is_plain(relation, pathkeys))
+	{
+		Cost		sort = relation->fetched * log2(relation->fetched + 1) *
+		cpu_operator_cost;
+
+		*startup_cost += sort;
+		*total_cost += sort;
+	}
 }
 
 /*
@@ -162,27 +222,30 @@ pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 {
 	const PnsRelation *relation = (PnsRelation *) rel->fdw_private;
 	bool		is_base = rel == relation->rel && relation->kind == PNS_RELATION_BASE;
-	List	   *shipped;
+	PnsRequest	request = {.pathkeys = best_path->path.pathkeys};
 	List	   *checked;
 	List	   *dropped;
-	List	   *outputs;
-	List	   *slots = NIL;
 	List	   *row = NIL;
-	const PnsScanKeys *keys;
 	List	   *description;
 	List	   *operands;
 
 	if (!is_base)
 		scan_clauses = list_union_ptr(relation->shipped, relation->checked);
-	split_clauses(root, relation, scan_clauses, &shipped, &checked, &dropped);
+	split_clauses(root, relation, scan_clauses, &request.shipped, &checked, &dropped);
 	if (is_base)
-		outputs = base_outputs(relation, checked, &slots);
+	{
+		request.outputs = base_outputs(relation, checked, &request.slots);
+		if (best_path->fdw_private != NIL)
+			request.keys = (PnsScanKeys *) linitial(best_path->fdw_private);
+	}
 	else
-		row = scan_tlist(relation, &outputs, &slots);
+	{
+		row = scan_tlist(relation, &request.outputs, &request.slots);
+		request.limit = best_path->fdw_private;
+	}
 	if (outer_plan != NULL)
 		outer_plan = recheck_plan(outer_plan, checked, row, best_path);
-	keys = best_path->fdw_private != NIL ? linitial(best_path->fdw_private) : NULL;
-	description = pns_query_describe(relation, shipped, keys, outputs, slots, &operands);
+	description = pns_query_describe(relation, &request, &operands);
 
 	return make_foreignscan(tlist, checked, is_base ? rel->relid : 0, operands,
 							description, row, is_base ? dropped : NIL, outer_plan);

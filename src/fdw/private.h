@@ -32,6 +32,7 @@ typedef struct PnsTableColumn
 								 * the whole document */
 	char	   *native;			/* the path in MongoDB's query language, or
 								 * NULL where it cannot be said there */
+	bool		not_null;		/* declared so, which is a promise */
 	char	   *projection;		/* the longest part of the path that can be
 								 * projected, or NULL: the whole document */
 } PnsTableColumn;

@@ -12,10 +12,17 @@
 #include "postgres.h"
 
 #include "fdw/join.h"
+#include "fdw/upper.h"
 
+static void check_row(const PnsQuery *query, PnsDocument row);
 static List *create_sources(List *relids, List *prefixes);
 static List *compile_quals(List *exprs, const PnsTermSource *source);
 static PnsQual *guard_keys(const PnsQuery *query, List *guarded);
+static void add_sort(PnsQuery *query, List *description);
+static bool is_wrapped(const PnsQuery *query);
+static void append_sort(const PnsQuery *query, PnsPipeline *pipeline);
+static void append_bad(const PnsQuery *query, PnsPipeline *pipeline, List *columns);
+static void append_project(const PnsQuery *query, PnsPipeline *pipeline);
 static void add_outputs(PnsQuery *query, List *outputs, List *slots);
 static PnsColumn output_column(PnsQuery *query, Var *var, int slot);
 static void add_path(PnsQuery *query, const PnsTermSource *source, const char *path);
@@ -38,14 +45,21 @@ pns_query_create(List *description)
 		query->join = pns_join_create(join, query->sources);
 		query->row = pns_join_row_create(query->join, query->sources, outputs, slots);
 		query->paths = pns_join_row_paths(query->row);
-		return query;
+		query->has_bad = query->join->reports;
 	}
-	query->quals = compile_quals((List *) list_nth(description, PNS_QUERY_QUALS),
-								 (PnsTermSource *) linitial(query->sources));
-	query->keys = compile_quals((List *) list_nth(description, PNS_QUERY_KEYS),
-								(PnsTermSource *) linitial(query->sources));
-	query->guarded_keys = guard_keys(query, (List *) list_nth(description, PNS_QUERY_GUARDED));
-	add_outputs(query, outputs, slots);
+	else
+	{
+		query->quals = compile_quals((List *) list_nth(description, PNS_QUERY_QUALS),
+									 (PnsTermSource *) linitial(query->sources));
+		query->keys = compile_quals((List *) list_nth(description, PNS_QUERY_KEYS),
+									(PnsTermSource *) linitial(query->sources));
+		query->guarded_keys = guard_keys(query, (List *) list_nth(description,
+																  PNS_QUERY_GUARDED));
+	}
+	query->limit = pns_limit_create((List *) list_nth(description, PNS_QUERY_LIMIT));
+	add_sort(query, (List *) list_nth(description, PNS_QUERY_SORT));
+	if (query->join == NULL)
+		add_outputs(query, outputs, slots);
 	return query;
 }
 
@@ -85,13 +99,21 @@ pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
 	PnsPipeline pipeline = {.operand_value = operand_value,.state = state};
 	List	   *keys = query->guards && query->guarded_keys != NULL ?
 	list_make1(query->guarded_keys) : query->keys;
+	PnsLimitValues limit;
+
+	if (query->limit != NULL &&
+		!pns_limit_evaluate(&pipeline, query->limit, &limit))
+		return false;
 
 	pns_bson_begin(&pipeline.builder);
 	if (query->join != NULL ? !pns_join_append_rows(&pipeline, query->join) :
 		!pns_pipeline_append_match(&pipeline, list_concat_copy(query->quals, keys)))
 		return false;
-	if (!query->whole)
-		pns_pipeline_append_project(&pipeline, query->paths);
+	if (query->sort != NULL)
+		append_sort(query, &pipeline);
+	if (query->limit != NULL)
+		pns_limit_append(&pipeline, query->limit, &limit);
+	append_project(query, &pipeline);
 	if (query->row != NULL)
 		pns_join_row_append_parts(&pipeline, query->row);
 	*stages = pns_bson_end(&pipeline.builder);
@@ -99,9 +121,9 @@ pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
 }
 
 /*
- * pns_query_options makes the options of the command: a collection may have a
- * collation of its own, by which MongoDB would compare strings other than by
- * their bytes.
+ * pns_query_options makes the options of the command: what does not fit into a
+ * server's memory may use its disk, and a collection may have a collation of
+ * its own, by which MongoDB would compare strings other than by their bytes.
  *
  * A view with such a collation refuses to be read by another one.
  */
@@ -111,6 +133,8 @@ pns_query_options(const PnsQuery *query)
 	PnsBsonBuilder builder;
 
 	pns_bson_begin(&builder);
+	if (query->sort != NULL)
+		pns_bson_append_bool(&builder, "allowDiskUse", true);
 	if (query->join != NULL ? pns_join_compares_strings(query->join) :
 		pns_fdw_compares_strings(query->quals) || pns_fdw_compares_strings(query->keys))
 	{
@@ -129,6 +153,7 @@ void
 pns_query_read_row(const PnsQuery *query, PnsCursor *cursor, PnsDocument document,
 				   Datum *values, bool *nulls)
 {
+	check_row(query, document);
 	if (query->row == NULL)
 	{
 		pns_mongo_decode(query->decoder, document, values, nulls);
@@ -144,6 +169,21 @@ pns_query_read_row(const PnsQuery *query, PnsCursor *cursor, PnsDocument documen
 					 errmsg("the last row of a join of %s is incomplete",
 							pns_query_label(query))));
 	}
+}
+
+/*
+ * check_row raises the error of a value that does not fit where
+ * MongoDB has met one on the way to a row.
+ */
+static void
+check_row(const PnsQuery *query, PnsDocument row)
+{
+	PnsTermContext context = {query->sources, NIL};
+	PnsBsonValue bad;
+
+	if (query->has_bad && pns_bson_find(row, PNS_ROW_BAD, &bad) &&
+		bad.type == PNS_BSON_DOCUMENT)
+		pns_term_raise_bad(pns_bson_value_document(&bad), &context);
 }
 
 /*
@@ -222,6 +262,110 @@ guard_keys(const PnsQuery *query, List *guarded)
 }
 
 /*
+ * add_sort compiles the sort, and has the columns that it needs fetched as far
+ * as they are needed before it.
+ */
+static void
+add_sort(PnsQuery *query, List *description)
+{
+	PnsTermContext context = {query->sources, NIL};
+	ListCell   *lc;
+
+	query->sort = pns_order_create(description, &context);
+	if (query->sort == NULL || query->sort->plain)
+		return;
+
+	foreach(lc, query->sort->columns)
+	{
+		const PnsTermColumn *column = (PnsTermColumn *) lfirst(lc);
+
+		if (query->join == NULL)
+			add_path(query, column->source, column->column->projection);
+		query->has_bad = query->has_bad || pns_term_column_may_misfit(column);
+	}
+}
+
+/*
+ * is_wrapped tells whether the documents of a single table come below a key,
+ * as the sort keys stand beside them.
+ */
+static bool
+is_wrapped(const PnsQuery *query)
+{
+	return query->join == NULL && query->sort != NULL && !query->sort->plain;
+}
+
+/*
+ * append_sort appends the stages that sort.  What is not needed is left out
+ * before, as the sort has to hold the rest.
+ */
+static void
+append_sort(const PnsQuery *query, PnsPipeline *pipeline)
+{
+	if (!query->sort->plain)
+	{
+		if (is_wrapped(query))
+		{
+			if (!query->whole)
+				pns_pipeline_append_project(pipeline, query->paths);
+			pns_pipeline_open_stage(pipeline, "$project");
+			pns_bson_append_int32(&pipeline->builder, "_id", 0);
+			pns_bson_append_cstring(&pipeline->builder, PNS_ROW_DOCUMENT, "$$ROOT");
+		}
+		else
+			pns_pipeline_open_stage(pipeline, "$addFields");
+		if (query->has_bad)
+			append_bad(query, pipeline, query->sort->columns);
+		pns_order_append_keys(pipeline, query->sort);
+		pns_pipeline_close_stage(pipeline);
+	}
+	pns_order_append(pipeline, query->sort, query->has_bad);
+}
+
+/*
+ * append_project appends the stage that keeps what is fetched.
+ */
+static void
+append_project(const PnsQuery *query, PnsPipeline *pipeline)
+{
+	if (is_wrapped(query))
+		pns_pipeline_append_project(pipeline,
+									query->has_bad ?
+									list_make2(PNS_ROW_DOCUMENT, PNS_ROW_BAD) :
+									list_make1(PNS_ROW_DOCUMENT));
+	else if (!query->whole)
+		pns_pipeline_append_project(pipeline,
+									query->has_bad ?
+									pns_pipeline_add_path(list_copy(query->paths),
+														  PNS_ROW_BAD) :
+									query->paths);
+}
+
+/*
+ * append_bad appends the member that has the first value of columns that does
+ * not fit, unless the rows of a join have brought one along.
+ */
+static void
+append_bad(const PnsQuery *query, PnsPipeline *pipeline, List *columns)
+{
+	PnsTermContext context = {query->sources, NIL};
+	PnsBsonBuilder *builder = &pipeline->builder;
+
+	if (query->join == NULL || !query->join->reports)
+	{
+		pns_term_append_bad(builder, PNS_ROW_BAD, columns, &context);
+		return;
+	}
+
+	pns_bson_open_document(builder, PNS_ROW_BAD);
+	pns_bson_open_array(builder, "$ifNull");
+	pns_bson_append_cstring(builder, "0", "$" PNS_ROW_BAD);
+	pns_term_append_bad(builder, "1", columns, &context);
+	pns_bson_close(builder);
+	pns_bson_close(builder);
+}
+
+/*
  * add_outputs compiles what is fetched: the decoder and the paths.
  */
 static void
@@ -253,7 +397,10 @@ output_column(PnsQuery *query, Var *var, int slot)
 
 	add_path(query, source, column->projection);
 	codec.attnum = slot;
-	codec.prefix = source->prefix[0] != '\0' ? source->prefix : NULL;
+	if (is_wrapped(query))
+		codec.prefix = PNS_ROW_DOCUMENT;
+	else
+		codec.prefix = source->prefix[0] != '\0' ? source->prefix : NULL;
 	return codec;
 }
 

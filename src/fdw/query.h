@@ -38,6 +38,15 @@ typedef struct PnsTermSource
 	const char *prefix;			/* "", or the key that holds its document */
 } PnsTermSource;
 
+/*
+ * Keys of the pipeline's documents that are neither a collection's nor a
+ * join's.
+ */
+#define PNS_ROW_DOCUMENT "d"	/* a table's document, where others stand
+								 * beside it */
+#define PNS_ROW_BAD "bad"		/* a value that does not fit, or null */
+#define PNS_ROW_KEYS "keys"		/* what the rows are sorted by */
+
 /* ---------- the planner's ---------- */
 
 typedef enum PnsRelationKind
@@ -71,6 +80,7 @@ typedef struct PnsRelation
 {
 	PnsRelationKind kind;
 	RelOptInfo *rel;			/* whose rows they are */
+	Relids		relids;			/* of what they are made of */
 	List	   *sources;		/* of PnsTermSource */
 
 	/*
@@ -89,6 +99,17 @@ typedef struct PnsRelation
 	Cost		total_cost;
 } PnsRelation;
 
+/* What a plan asks of a relation. */
+typedef struct PnsRequest
+{
+	List	   *shipped;		/* List of Expr: the conditions that are sent */
+	List	   *pathkeys;		/* the order */
+	List	   *limit;			/* what limit.c asks for, or NIL */
+	List	   *outputs;		/* List of Var: what is fetched ... */
+	List	   *slots;			/* List of Integer: ... and where to, from 1 */
+	const PnsScanKeys *keys;	/* those that a join gives, or NULL */
+} PnsRequest;
+
 /* ---------- the plan's ---------- */
 
 /*
@@ -102,6 +123,8 @@ typedef enum PnsDescriptionIndex
 	PNS_QUERY_PREFIXES,			/* List of String: the sources' prefixes */
 	PNS_QUERY_JOIN,				/* join.c's description, or NULL */
 	PNS_QUERY_QUALS,			/* List of Expr: the shipped conditions */
+	PNS_QUERY_SORT,				/* order.c's description, or NIL */
+	PNS_QUERY_LIMIT,			/* limit.c's, or NIL */
 	PNS_QUERY_OUTPUTS,			/* List of Var: what is fetched ... */
 	PNS_QUERY_SLOTS,			/* List of Integer: ... and where to, from 1 */
 	PNS_QUERY_KEYS,				/* List of Expr: PnsScanKeys' conditions,
@@ -110,8 +133,7 @@ typedef enum PnsDescriptionIndex
 } PnsDescriptionIndex;
 
 /* in describe.c */
-extern List *pns_query_describe(const PnsRelation *relation, List *shipped,
-								const PnsScanKeys *keys, List *outputs, List *slots,
+extern List *pns_query_describe(const PnsRelation *relation, const PnsRequest *request,
 								List **operands);
 
 /* ---------- the executor's ---------- */
@@ -126,6 +148,9 @@ typedef struct PnsQuery
 	List	   *keys;			/* of PnsQual: those on a join's keys */
 	PnsQual    *guarded_keys;	/* these, or what does not fit; else NULL */
 	bool		guards;			/* the next command is made of the latter */
+	struct PnsSort *sort;		/* NULL: in no order */
+	struct PnsLimit *limit;		/* NULL: all of them */
+	bool		has_bad;		/* do rows have PNS_ROW_BAD? */
 	List	   *paths;			/* C strings: what is fetched ... */
 	bool		whole;			/* ... or all of the documents is */
 	PnsDecoder *decoder;
@@ -164,6 +189,9 @@ extern void pns_relation_cost(PlannerInfo *root, const PnsRelation *relation,
 							  double fetched, double rows, List *checked, bool selects,
 							  Cost *startup_cost, Cost *total_cost);
 extern bool pns_relation_outputs_ship(const PnsRelation *relation);
+extern bool pns_relation_pushes(const PnsRelation *relation, PnsPushdown kind);
+extern void pns_relation_cost_ordered(const PnsRelation *relation, List *pathkeys,
+									  double *rows, Cost *startup_cost, Cost *total_cost);
 
 /* in outer_rows.c */
 extern void pns_relation_add_outer_paths(PlannerInfo *root, PnsRelation *relation);

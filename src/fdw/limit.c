@@ -1,0 +1,196 @@
+/*-------------------------------------------------------------------------
+ *
+ * limit.c
+ *	  LIMIT and OFFSET, taken by MongoDB.
+ *
+ * Only where MongoDB's rows are the query's: over conditions that are all
+ * exact, and in the query's whole order.  WITH TIES is PostgreSQL's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+
+#include "fdw/upper.h"
+
+/*
+ * MongoDB adds both up to learn how much a sort has to keep.  No collection
+ * comes near to this.
+ */
+#define LARGEST_COUNT (PG_INT64_MAX / 4)
+
+/* The members of a limit's description. */
+typedef enum PnsLimitIndex
+{
+	LIMIT_COUNT,				/* Expr, or NULL: all */
+	LIMIT_OFFSET				/* Expr, or NULL: none */
+} PnsLimitIndex;
+
+static bool limit_ships(PlannerInfo *root, const PnsRelation *relation);
+static bool evaluate(const PnsPipeline *pipeline, Expr *expr, int64 *value, bool *isnull);
+static void append_stage(PnsPipeline *pipeline, const char *operator, Expr *expr,
+						 bool known, int64 value);
+
+/*
+ * pns_limit_add_path offers the path that has MongoDB take the LIMIT of a
+ * query.  relation has the rows, but for their order, of the whole query.
+ */
+void
+pns_limit_add_path(PlannerInfo *root, PnsRelation *relation, RelOptInfo *final_rel,
+				   const FinalPathExtraData *extra)
+{
+	double		rows;
+	Cost		startup_cost;
+	Cost		total_cost;
+
+	if (!extra->limit_needed || !limit_ships(root, relation))
+		return;
+
+	pns_relation_cost_ordered(relation, root->sort_pathkeys, &rows, &startup_cost,
+							  &total_cost);
+	adjust_limit_rows_costs(&rows, &startup_cost, &total_cost,
+							extra->offset_est, extra->count_est);
+	/* a LIMIT of PostgreSQL's would pass each of them on */
+	total_cost = Max(startup_cost, total_cost - cpu_tuple_cost * rows / 2);
+
+	final_rel->fdw_private = relation;
+	add_path(final_rel, (Path *)
+			 pns_create_foreign_upper_path(root, final_rel,
+										   root->upper_targets[UPPERREL_FINAL],
+										   rows, startup_cost, total_cost,
+										   root->sort_pathkeys,
+										   list_make2(root->parse->limitCount,
+													  root->parse->limitOffset)));
+}
+
+/*
+ * limit_ships tells whether the LIMIT of a query may be MongoDB's.  Functions
+ * with side effects count what they are called for, as do rows that are
+ * locked.
+ */
+static bool
+limit_ships(PlannerInfo *root, const PnsRelation *relation)
+{
+	const Query *parse = root->parse;
+
+	if (!pns_relation_pushes(relation, PNS_PUSH_LIMIT) ||
+		parse->commandType != CMD_SELECT || parse->rowMarks != NIL ||
+		parse->hasTargetSRFs || parse->limitOption == LIMIT_OPTION_WITH_TIES)
+		return false;
+	if (relation->checked != NIL || !pns_relation_outputs_ship(relation))
+		return false;
+	if (pns_order_prefix(relation, root->sort_pathkeys) !=
+		list_length(root->sort_pathkeys))
+		return false;
+	if (contain_volatile_functions((Node *) root->upper_targets[UPPERREL_FINAL]->exprs))
+		return false;
+	return (parse->limitCount == NULL || pns_fdw_is_operand(parse->limitCount)) &&
+		(parse->limitOffset == NULL || pns_fdw_is_operand(parse->limitOffset));
+}
+
+/*
+ * pns_limit_create makes the limit of a description, or of none.
+ */
+PnsLimit *
+pns_limit_create(List *description)
+{
+	PnsLimit   *limit;
+
+	if (description == NIL)
+		return NULL;
+
+	limit = palloc0(sizeof(PnsLimit));
+	limit->count = (Expr *) list_nth(description, LIMIT_COUNT);
+	limit->offset = (Expr *) list_nth(description, LIMIT_OFFSET);
+	return limit;
+}
+
+/*
+ * pns_limit_evaluate evaluates a limit, as PostgreSQL does before it reads the
+ * first row.  False where there is none to read.
+ *
+ * Errors: 2201X and 2201W for negative values.
+ */
+bool
+pns_limit_evaluate(PnsPipeline *pipeline, const PnsLimit *limit, PnsLimitValues *values)
+{
+	bool		isnull;
+
+	values->count_known = evaluate(pipeline, limit->count, &values->count, &isnull);
+	values->limited = !isnull;
+	values->offset_known = evaluate(pipeline, limit->offset, &values->offset, &isnull);
+	if (isnull)
+		values->offset = 0;
+
+	if (values->offset_known && values->offset < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE),
+				 errmsg("OFFSET must not be negative")));
+	if (values->count_known && values->limited && values->count < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE),
+				 errmsg("LIMIT must not be negative")));
+
+	return !(values->offset_known && values->offset > LARGEST_COUNT) &&
+		!(values->count_known && values->limited && values->count == 0);
+}
+
+/*
+ * pns_limit_append appends the stages of a limit that has been evaluated.
+ */
+void
+pns_limit_append(PnsPipeline *pipeline, const PnsLimit *limit, const PnsLimitValues *values)
+{
+	if (!values->offset_known || values->offset > 0)
+		append_stage(pipeline, "$skip", limit->offset, values->offset_known,
+					 values->offset);
+	if (!values->count_known || (values->limited && values->count <= LARGEST_COUNT))
+		append_stage(pipeline, "$limit", limit->count, values->count_known,
+					 values->count);
+}
+
+/*
+ * evaluate gives the value of a limit's expression, NULL where there is none.
+ * False where it is not known yet.
+ */
+static bool
+evaluate(const PnsPipeline *pipeline, Expr *expr, int64 *value, bool *isnull)
+{
+	Datum		datum;
+
+	*value = 0;
+	*isnull = true;
+	if (expr == NULL)
+		return true;
+	if (!pipeline->operand_value(pipeline->state, expr, &datum, isnull))
+	{
+		*isnull = false;
+		return false;
+	}
+	if (!*isnull)
+		*value = DatumGetInt64(datum);
+	return true;
+}
+
+/*
+ * append_stage appends a stage whose argument is a number, or a placeholder
+ * for it.
+ */
+static void
+append_stage(PnsPipeline *pipeline, const char *operator, Expr *expr, bool known,
+			 int64 value)
+{
+	pns_bson_open_document(&pipeline->builder, pns_bson_index(pipeline->nstages++));
+	if (known)
+		pns_bson_append_int64(&pipeline->builder, operator, value);
+	else
+	{
+		pns_bson_open_document(&pipeline->builder, operator);
+		pns_bson_append_int32(&pipeline->builder, "$param",
+							  castNode(Param, expr)->paramid + 1);
+		pns_bson_close(&pipeline->builder);
+	}
+	pns_bson_close(&pipeline->builder);
+}
