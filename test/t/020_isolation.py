@@ -21,7 +21,8 @@ NOBODY = "cccccccc-0000-4000-8000-00000000000c"
 WORD = "bravo-"                         # begins every text of the other tenant
 
 # Run with the search_path of their caller, for the reason that stands there.
-WITHOUT_SEARCH_PATH = {"maintain_partitions", "current_tenant"}
+WITHOUT_SEARCH_PATH = {"maintain_partitions", "current_tenant", "record_change",
+                       "audit_month"}
 
 
 class Tenants:
@@ -64,9 +65,10 @@ class Tenants:
         self.db.execute("RESET ROLE")
         return {table: self.db.value(sql.SQL(
             "SELECT md5(string_agg(t::text, E'\\n' ORDER BY t::text)) "
-            "FROM pynomaly.{} t WHERE t::text LIKE {}").format(
-                sql.Identifier(table), sql.Literal(f"%{BRAVO}%")
-                if table != "users" else sql.Literal(f"%{WORD}%")))
+            "FROM pynomaly.{} t WHERE {} = {}").format(
+                sql.Identifier(table),
+                sql.Identifier(self.tenant_column(table) or "id"),
+                sql.Literal(BRAVO if table != "users" else self.bravo["users"]["id"])))
             for table in self.owned}
 
 
@@ -132,7 +134,8 @@ def catalog(db, t):
         JOIN pg_class c ON c.oid = i.indrelid
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
         WHERE c.relnamespace = 'pynomaly'::regnamespace AND i.indisunique
-          AND i.indkey[0] <> a.attnum AND c.relname NOT IN ('sessions', 'security_events')"""),
+          AND i.indkey[0] <> a.attnum AND c.relname NOT IN ('sessions', 'security_events')
+          AND c.relname NOT LIKE 'audit\_log%'"""),
         [], "every key of a tenant's table begins with the tenant")
     is_(db.rows("""
         SELECT k.conrelid::regclass, k.conname FROM pg_constraint k
