@@ -3,13 +3,16 @@
  * filter.c
  *	  Compiled conditions, with the values of their operands, as a $match.
  *
- * Only the forms that MongoDB's indexes serve are used: comparison operators
- * on a path, $in, $type, $or and $and.
+ * The conditions become two stages: first the comparisons of fields with
+ * values, which is what indexes serve, in the plainest form that there is;
+ * then all else.  MongoDB takes them as one; not every server that speaks its
+ * protocol finds an index for a $match that has more in it.
  *
- * MongoDB's comparison of a path with an array tries the elements, and steps
- * into the elements of an array in mid-path; a column does neither.  An exact
- * condition therefore also demands that no array is met on the way (guard).
- * A superset need not: what it lets in is looked at again.
+ * A comparison of MongoDB's with an array tries the elements, and steps into
+ * the elements of an array in mid-path; a column does neither.  And it selects
+ * values that do not fit the column: 3.7 lies between 3 and 4.  So beside an
+ * exact condition stands a guard: that no array is met on the way, and that
+ * the value fits.  A superset needs none: what it lets in is looked at again.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,27 +38,40 @@ typedef struct FilterContext
 	void	   *state;
 } FilterContext;
 
-static PnsFilter make_filter(const PnsQual *qual, FilterContext *context);
-static PnsFilter make_and(List *quals, FilterContext *context);
-static PnsFilter make_or(List *quals, FilterContext *context);
-static const PnsQual *with_bound(const PnsQual *qual, List *quals, FilterContext *context);
-static PnsFilter make_compare(const PnsQual *qual, FilterContext *context);
-static PnsFilter make_in(const PnsQual *qual, FilterContext *context);
-static PnsFilter make_equal(const PnsQual *qual, const Datum *values, int nvalues);
-static PnsFilter with_other_type(const PnsQual *qual, PnsFilter filter);
-static PnsFilter make_unequal(const PnsQual *qual, const Datum *values, int nvalues);
-static PnsFilter make_null(const PnsTableColumn *column);
-static PnsFilter make_not_null(const PnsTableColumn *column);
-static PnsFilter make_bool(const PnsQual *qual);
-static PnsFilter make_expr(const PnsQual *qual, FilterContext *context);
-static PnsFilter make_placeholder(const PnsQual *qual);
-static PnsFilter with_guard(const PnsQual *qual, PnsFilter filter);
-static List *path_prefixes(const char *path);
-static void append_members(PnsBsonBuilder *builder, PnsDocument document);
-static void append_not_type(PnsBsonBuilder *builder, const char *const *types);
+/* What a conjunction comes to, while it is put together. */
+typedef struct Conjunction
+{
+	List	   *leaves;			/* of PnsQual, none of them an AND */
+	FilterContext *context;
+	bool		none;			/* nothing can satisfy it */
+	List	   *fields;			/* of PnsFilter: what indexes serve */
+	List	   *rest;			/* of PnsFilter */
+	List	   *guarded;		/* columns (PnsTableColumn) that have a guard */
+} Conjunction;
 
-static const char *const array_type[] = {"array", NULL};
-static const char *const array_or_symbol_type[] = {"array", "symbol", NULL};
+static void conjoin(Conjunction *and, List *quals, List *guarded, FilterContext *context);
+static PnsFilter conjunction_filter(Conjunction *and);
+static List *flatten(List *quals);
+static void add_qual(Conjunction *and, const PnsQual *qual);
+static void add_fields(Conjunction *and, PnsFilter filter);
+static void add_rest(Conjunction *and, PnsFilter filter);
+static PnsFilter make_or(List *quals, Conjunction *outer);
+static void add_compare(Conjunction *and, const PnsQual *qual);
+static void add_in(Conjunction *and, const PnsQual *qual);
+static void add_equal(Conjunction *and, const PnsQual *qual, const Datum *values, int nvalues);
+static PnsFilter with_other_type(const PnsQual *qual, PnsFilter filter);
+static void add_unequal(Conjunction *and, const PnsQual *qual, const Datum *values, int nvalues);
+static PnsFilter make_null(const PnsTableColumn *column);
+static void add_not_null(Conjunction *and, const PnsQual *qual);
+static void add_bool(Conjunction *and, const PnsQual *qual);
+static void add_expr(Conjunction *and, const PnsQual *qual);
+static void add_placeholder(Conjunction *and, const PnsQual *qual);
+static void add_comparison(Conjunction *and, const PnsQual *qual, PnsFilter filter);
+static void add_guard(Conjunction *and, const PnsTableColumn *column, bool fits);
+static PnsBounds find_bounds(const PnsTableColumn *column, Conjunction *and);
+static PnsFilter make_guard(const PnsTableColumn *column);
+static PnsFilter no_array_above(const PnsTableColumn *column);
+static PnsFilter is_not(const char *path, const char *const *types);
 
 /* Every type of BSON but null and undefined. */
 static const char *const value_types[] = {
@@ -76,24 +92,38 @@ PnsFilter
 pns_fdw_make_filter(List *quals, PnsOperandValue operand_value, void *state)
 {
 	FilterContext context = {operand_value, state};
-	PnsFilter	filter = make_and(quals, &context);
-	List	   *exact = NIL;
+	Conjunction and;
+	PnsFilter	filter;
+	PnsFilter	rest;
 	ListCell   *lc;
 
-	if (filter.kind != PNS_FILTER_SOME || filter.document.size <= LARGEST_FILTER)
-		return filter;
-
-	foreach(lc, quals)
+	conjoin(&and, quals, NIL, &context);
+	filter = conjunction_filter(&and);
+	if (filter.kind == PNS_FILTER_SOME && filter.document.size > LARGEST_FILTER)
 	{
-		if (((PnsQual *) lfirst(lc))->exact)
-			exact = lappend(exact, lfirst(lc));
+		List	   *exact = NIL;
+
+		foreach(lc, quals)
+		{
+			if (((PnsQual *) lfirst(lc))->exact)
+				exact = lappend(exact, lfirst(lc));
+		}
+		conjoin(&and, exact, NIL, &context);
+		filter = conjunction_filter(&and);
 	}
-	return make_and(exact, &context);
+
+	if (filter.kind != PNS_FILTER_SOME || and.fields == NIL || and.rest == NIL)
+		return filter;
+	filter = pns_filter_and(and.fields);
+	rest = pns_filter_and(and.rest);
+	filter.has_rest = true;
+	filter.rest = rest.document;
+	return filter;
 }
 
 /*
  * pns_fdw_compares_strings tells whether a filter of these conditions has
- * MongoDB compare strings.
+ * MongoDB compare strings, among which an enum's labels are.
  */
 bool
 pns_fdw_compares_strings(List *quals)
@@ -106,9 +136,9 @@ pns_fdw_compares_strings(List *quals)
 		bool		is_comparison = qual->kind == PNS_QUAL_COMPARE ||
 		qual->kind == PNS_QUAL_IN || qual->kind == PNS_QUAL_NOT_IN;
 
-		if (is_comparison &&
-			(qual->class == PNS_CLASS_TEXT || qual->class == PNS_CLASS_BPCHAR ||
-			 qual->class == PNS_CLASS_ENUM))
+		if (qual->class == PNS_CLASS_ENUM ||
+			(is_comparison &&
+			 (qual->class == PNS_CLASS_TEXT || qual->class == PNS_CLASS_BPCHAR)))
 			return true;
 		if (qual->kind == PNS_QUAL_EXPR && qual->term->has_strings)
 			return true;
@@ -119,127 +149,155 @@ pns_fdw_compares_strings(List *quals)
 }
 
 /*
- * pns_fdw_null_test_ships tells whether IS [NOT] NULL of a column can be
- * shipped.  IS NULL can where some values certainly fit the column: all the
- * others have to be looked at here.
+ * conjoin puts the conditions of quals together.  guarded are the columns
+ * whose guards stand around all of it.
  */
-bool
-pns_fdw_null_test_ships(const PnsTableColumn *column, bool is_null)
+static void
+conjoin(Conjunction *and, List *quals, List *guarded, FilterContext *context)
 {
-	const PnsValueRules *rules = pns_fdw_value_rules(pns_fdw_value_class(column));
+	ListCell   *lc;
 
-	if (!is_null)
-		return true;
-	return column->codec.type == column->base_type &&
-		rules->certain != NULL && rules->certain(column, NULL);
+	check_stack_depth();
+	memset(and, 0, sizeof(Conjunction));
+	and->leaves = flatten(quals);
+	and->context = context;
+	and->guarded = list_copy(guarded);
+	foreach(lc, and->leaves)
+		add_qual(and, (PnsQual *) lfirst(lc));
 }
 
 /*
- * make_filter makes the filter of one condition.
+ * conjunction_filter makes one document of a conjunction.
  */
 static PnsFilter
-make_filter(const PnsQual *qual, FilterContext *context)
+conjunction_filter(Conjunction *and)
 {
-	check_stack_depth();
+	if (and->none)
+		return pns_filter_none();
+	return pns_filter_and(list_concat_copy(and->fields, and->rest));
+}
+
+/*
+ * flatten replaces each AND among quals by what it joins.
+ */
+static List *
+flatten(List *quals)
+{
+	List	   *leaves = NIL;
+	ListCell   *lc;
+
+	foreach(lc, quals)
+	{
+		PnsQual    *qual = (PnsQual *) lfirst(lc);
+
+		if (qual->kind == PNS_QUAL_AND)
+			leaves = list_concat(leaves, flatten(qual->args));
+		else
+			leaves = lappend(leaves, qual);
+	}
+	return leaves;
+}
+
+/*
+ * add_qual adds one condition to a conjunction.
+ */
+static void
+add_qual(Conjunction *and, const PnsQual *qual)
+{
+	Conjunction inner;
 
 	switch (qual->kind)
 	{
 		case PNS_QUAL_AND:
-			return make_and(qual->args, context);
+			/* flatten leaves none */
+			break;
 		case PNS_QUAL_OR:
-			return make_or(qual->args, context);
+			add_rest(and, make_or(qual->args, and));
+			break;
+		case PNS_QUAL_NOT_TRUE:
+			conjoin(&inner, qual->args, and->guarded, and->context);
+			add_rest(and, pns_filter_not(conjunction_filter(&inner)));
+			break;
 		case PNS_QUAL_COMPARE:
-			return make_compare(qual, context);
+			add_compare(and, qual);
+			break;
 		case PNS_QUAL_IN:
 		case PNS_QUAL_NOT_IN:
-			return make_in(qual, context);
+			add_in(and, qual);
+			break;
 		case PNS_QUAL_NULL:
-			return make_null(qual->column);
+			add_rest(and, make_null(qual->column));
+			break;
 		case PNS_QUAL_NOT_NULL:
-			return make_not_null(qual->column);
+			add_not_null(and, qual);
+			break;
 		case PNS_QUAL_BOOL:
-			return make_bool(qual);
+			add_bool(and, qual);
+			break;
 		case PNS_QUAL_CONST:
-			return qual->truth ? pns_filter_all() : pns_filter_none();
+			if (!qual->truth)
+				and->none = true;
+			break;
 		case PNS_QUAL_EXPR:
-			return make_expr(qual, context);
+			add_expr(and, qual);
+			break;
 	}
-	return pns_filter_all();
 }
 
 /*
- * make_and makes the filter that demands all of quals.
+ * add_fields adds a filter that indexes may serve, which comparisons alone
+ * are: not what begins with an operator, such as $or.
+ */
+static void
+add_fields(Conjunction *and, PnsFilter filter)
+{
+	PnsBsonIterator members;
+
+	if (filter.kind == PNS_FILTER_SOME)
+	{
+		pns_bson_iterate(&members, filter.document);
+		while (pns_bson_next(&members))
+		{
+			if (members.key[0] == '$')
+			{
+				add_rest(and, filter);
+				return;
+			}
+		}
+		and->fields = lappend(and->fields, pns_filter_copy(filter));
+	}
+	else
+		add_rest(and, filter);
+}
+
+/*
+ * add_rest adds a filter of any form.
+ */
+static void
+add_rest(Conjunction *and, PnsFilter filter)
+{
+	if (filter.kind == PNS_FILTER_NONE)
+		and->none = true;
+	else if (filter.kind == PNS_FILTER_SOME)
+		and->rest = lappend(and->rest, pns_filter_copy(filter));
+}
+
+/*
+ * make_or makes the filter that demands one of quals, within outer.
  */
 static PnsFilter
-make_and(List *quals, FilterContext *context)
+make_or(List *quals, Conjunction *outer)
 {
 	List	   *filters = NIL;
 	ListCell   *lc;
 
 	foreach(lc, quals)
 	{
-		PnsFilter	filter =
-		make_filter(with_bound((PnsQual *) lfirst(lc), quals, context), context);
+		Conjunction and;
+		PnsFilter	filter;
 
-		if (filter.kind == PNS_FILTER_NONE)
-			return filter;
-		if (filter.kind == PNS_FILTER_SOME)
-			filters = lappend(filters, pns_filter_copy(filter));
-	}
-
-	return filters != NIL ? pns_filter_join("$and", filters) : pns_filter_all();
-}
-
-/*
- * with_bound marks a lower bound of a column that has an upper bound among
- * quals, as in BETWEEN.  NaN is above all numbers to PostgreSQL and must be
- * let in by a lower bound on its own, which would cost it the index.
- */
-static const PnsQual *
-with_bound(const PnsQual *qual, List *quals, FilterContext *context)
-{
-	ListCell   *lc;
-
-	if (qual->kind != PNS_QUAL_COMPARE || (qual->op != PNS_GT && qual->op != PNS_GE))
-		return qual;
-	/* the others have no NaN: leave their operands alone */
-	if (qual->class != PNS_CLASS_FLOAT4 && qual->class != PNS_CLASS_FLOAT8 &&
-		qual->class != PNS_CLASS_NUMERIC)
-		return qual;
-
-	foreach(lc, quals)
-	{
-		PnsQual    *other = (PnsQual *) lfirst(lc);
-		PnsQual    *bounded;
-		Datum		value;
-		bool		isnull;
-
-		if (other->kind != PNS_QUAL_COMPARE || other->column != qual->column ||
-			(other->op != PNS_LT && other->op != PNS_LE && other->op != PNS_EQ))
-			continue;
-		if (!context->operand_value(context->state, other->operand, &value, &isnull) ||
-			isnull || pns_fdw_value_is_nan(other, value))
-			continue;
-		bounded = memcpy(palloc(sizeof(PnsQual)), qual, sizeof(PnsQual));
-		bounded->bounded = true;
-		return bounded;
-	}
-	return qual;
-}
-
-/*
- * make_or makes the filter that demands one of quals.
- */
-static PnsFilter
-make_or(List *quals, FilterContext *context)
-{
-	List	   *filters = NIL;
-	ListCell   *lc;
-
-	foreach(lc, quals)
-	{
-		PnsFilter	filter = make_filter((PnsQual *) lfirst(lc), context);
-
+		conjoin(&and, list_make1(lfirst(lc)), outer->guarded, outer->context);
+		filter = conjunction_filter(&and);
 		if (filter.kind == PNS_FILTER_ALL)
 			return filter;
 		if (filter.kind == PNS_FILTER_SOME)
@@ -250,36 +308,41 @@ make_or(List *quals, FilterContext *context)
 }
 
 /*
- * make_compare makes the filter of a comparison.  With a NULL it is never
- * true.
+ * add_compare adds a comparison.  With a NULL it is never true.
  */
-static PnsFilter
-make_compare(const PnsQual *qual, FilterContext *context)
+static void
+add_compare(Conjunction *and, const PnsQual *qual)
 {
 	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
+	FilterContext *context = and->context;
 	Datum		value;
 	bool		isnull;
 
 	if (!context->operand_value(context->state, qual->operand, &value, &isnull))
-		return make_placeholder(qual);
-	if (isnull)
-		return pns_filter_none();
+		add_placeholder(and, qual);
+	else if (isnull)
+		and->none = true;
+	else if (qual->op == PNS_EQ)
+		add_equal(and, qual, &value, 1);
+	else if (qual->op == PNS_NE)
+		add_unequal(and, qual, &value, 1);
+	else
+	{
+		PnsBounds	bounds = find_bounds(qual->column, and);
 
-	if (qual->op == PNS_EQ)
-		return make_equal(qual, &value, 1);
-	if (qual->op == PNS_NE)
-		return make_unequal(qual, &value, 1);
-
-	return with_guard(qual, with_other_type(qual, rules->range(qual, qual->op, value)));
+		add_comparison(and, qual,
+					   with_other_type(qual, rules->range(qual, qual->op, value, bounds.upper)));
+		add_guard(and, qual->exact ? qual->column : NULL, true);
+	}
 }
 
 /*
- * make_in makes the filter of = ANY and <> ALL, whose rules about NULLs and
- * empty arrays differ: nothing equals any element of an empty array, and
- * everything, NULL too, differs from all of them.
+ * add_in adds = ANY and <> ALL, whose rules about NULLs and empty arrays
+ * differ: nothing equals any element of an empty array, and everything, NULL
+ * too, differs from all of them.
  */
-static PnsFilter
-make_in(const PnsQual *qual, FilterContext *context)
+static void
+add_in(Conjunction *and, const PnsQual *qual)
 {
 	ArrayType  *array;
 	Datum		value;
@@ -292,14 +355,20 @@ make_in(const PnsQual *qual, FilterContext *context)
 	int			nvalues;
 	int			nnonnull = 0;
 
-	if (!context->operand_value(context->state, qual->operand, &value, &isnull))
-		return make_placeholder(qual);
+	if (!and->context->operand_value(and->context->state, qual->operand, &value, &isnull))
+	{
+		add_placeholder(and, qual);
+		return;
+	}
 	if (isnull)
-		return pns_filter_none();
+	{
+		and->none = true;
+		return;
+	}
 
 	array = DatumGetArrayTypeP(value);
 	if (!qual->exact && VARSIZE_ANY(array) > LARGEST_SUPERSET)
-		return pns_filter_all();
+		return;
 	get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &alignment);
 	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, alignment,
 					  &values, &nulls, &nvalues);
@@ -310,27 +379,23 @@ make_in(const PnsQual *qual, FilterContext *context)
 	}
 
 	if (qual->kind == PNS_QUAL_IN)
-		return make_equal(qual, values, nnonnull);
-	if (nvalues == 0)
-		return pns_filter_all();
-	if (nnonnull < nvalues)
-		return pns_filter_none();
-	return make_unequal(qual, values, nnonnull);
+		add_equal(and, qual, values, nnonnull);
+	else if (nnonnull < nvalues)
+		and->none = true;
+	else if (nvalues > 0)
+		add_unequal(and, qual, values, nnonnull);
 }
 
 /*
- * make_equal makes the filter for values equal to one of values.
+ * add_equal adds that a value is equal to one of values, which all fit.
  */
-static PnsFilter
-make_equal(const PnsQual *qual, const Datum *values, int nvalues)
+static void
+add_equal(Conjunction *and, const PnsQual *qual, const Datum *values, int nvalues)
 {
 	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
 	PnsFilter	result = pns_filter_none();
 	List	   *points = NIL;
 	List	   *filters = NIL;
-
-	if (nvalues == 0)
-		return pns_filter_none();
 
 	for (int i = 0; i < nvalues; i++)
 	{
@@ -338,7 +403,7 @@ make_equal(const PnsQual *qual, const Datum *values, int nvalues)
 
 		if (rules->points != NULL && rules->points(qual, values[i], &points))
 			continue;
-		filter = rules->range(qual, PNS_EQ, values[i]);
+		filter = rules->range(qual, PNS_EQ, values[i], true);
 		if (filter.kind == PNS_FILTER_SOME)
 			pns_filter_add_alternatives(&filters, filter);
 	}
@@ -348,120 +413,133 @@ make_equal(const PnsQual *qual, const Datum *values, int nvalues)
 									pns_filter_points(qual->column->native, points));
 	if (filters != NIL)
 		result = pns_filter_join("$or", filters);
-	return with_guard(qual, with_other_type(qual, result));
+	if (nvalues > 0)
+		result = with_other_type(qual, result);
+
+	/* a single value of that size no document has room for */
+	if (qual->exact && nvalues == 1 && result.kind == PNS_FILTER_SOME &&
+		result.document.size > LARGEST_DOCUMENT)
+		result = pns_filter_none();
+	add_comparison(and, qual, result);
+	add_guard(and, qual->exact ? qual->column : NULL, false);
 }
 
 /*
- * with_other_type lets in the values of the type, if the class has one, that
- * no comparison can tell anything about.
+ * with_other_type lets into a superset the values of the type, if the class
+ * has one, that comparisons do not tell enough about.
  */
 static PnsFilter
 with_other_type(const PnsQual *qual, PnsFilter filter)
 {
 	const char *const types[] = {pns_fdw_value_rules(qual->class)->other_type, NULL};
 
-	if (types[0] == NULL)
+	if (qual->exact || types[0] == NULL)
 		return filter;
 	return pns_filter_or(filter, pns_filter_type(qual->column->native, types));
 }
 
 /*
- * make_unequal makes the filter for values of a fitting type that are equal
- * to none of values.  What equals by a range only is not excluded here.
+ * add_unequal adds that a value fits and is equal to none of values.  From a
+ * superset, what equals by a range only is not excluded.
  */
-static PnsFilter
-make_unequal(const PnsQual *qual, const Datum *values, int nvalues)
+static void
+add_unequal(Conjunction *and, const PnsQual *qual, const Datum *values, int nvalues)
 {
 	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
-	PnsBsonBuilder builder;
+	const char *path = qual->column->native;
+	PnsFilter	ranges = pns_filter_none();
 	List	   *points = NIL;
 
-	for (int i = 0; i < nvalues && rules->points != NULL; i++)
-		(void) rules->points(qual, values[i], &points);
+	for (int i = 0; i < nvalues; i++)
+	{
+		if (rules->points != NULL && rules->points(qual, values[i], &points))
+			continue;
+		if (qual->exact)
+			ranges = pns_filter_or(ranges, rules->range(qual, PNS_EQ, values[i], true));
+	}
 
-	pns_bson_begin(&builder);
-	pns_bson_open_document(&builder, qual->column->native);
-	pns_filter_append_types(&builder, rules->types);
 	if (points != NIL)
-		pns_filter_append_scalars(&builder, "$nin", points);
-	pns_bson_close(&builder);
-	return with_guard(qual, pns_filter_finish(&builder));
+	{
+		PnsFilter	filter = pns_filter_unequal(path, points);
+
+		if (qual->exact || filter.document.size <= LARGEST_SUPERSET)
+			add_rest(and, filter);
+	}
+	add_rest(and, pns_filter_not(ranges));
+	if (qual->exact)
+		add_guard(and, qual->column, true);
+	else
+		add_rest(and, pns_filter_type(path, rules->types));
 }
 
 /*
- * make_null makes the filter for everything but the values that certainly
- * fit the column, which are the ones that are certainly not NULL.  An array on
- * the way makes a NULL, whatever is in it.
+ * make_null makes the filter for everything but the values that certainly fit
+ * the column.  An array on the way makes a NULL, whatever is in it.
  */
 static PnsFilter
 make_null(const PnsTableColumn *column)
 {
-	const PnsValueRules *rules = pns_fdw_value_rules(pns_fdw_value_class(column));
-	PnsBsonBuilder builder;
-	PnsFilter	filter;
-	ListCell   *lc;
-
-	pns_bson_begin(&builder);
-	pns_bson_open_document(&builder, column->native);
-	pns_bson_open_document(&builder, "$not");
-	(void) rules->certain(column, &builder);
-	pns_bson_close(&builder);
-	pns_bson_close(&builder);
-	filter = pns_filter_finish(&builder);
-
-	foreach(lc, path_prefixes(column->native))
-		filter = pns_filter_or(filter, pns_filter_type((char *) lfirst(lc), array_type));
-	return filter;
+	return pns_filter_not(make_guard(column));
 }
 
 /*
- * make_not_null makes the filter for values that may be other than NULL; where
- * a value that does not fit is an error, it must be seen here.
+ * add_not_null adds that a value is other than NULL; where one that does not
+ * fit is an error, it must be seen here.
  */
-static PnsFilter
-make_not_null(const PnsTableColumn *column)
+static void
+add_not_null(Conjunction *and, const PnsQual *qual)
 {
-	const PnsValueRules *rules = pns_fdw_value_rules(pns_fdw_value_class(column));
+	const PnsTableColumn *column = qual->column;
+	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
 
-	if (!column->codec.null_on_mismatch || rules->types[0] == NULL)
-		return pns_filter_type(column->native, value_types);
-	return pns_filter_type(column->native, rules->types);
+	if (!column->codec.null_on_mismatch)
+	{
+		add_rest(and, pns_filter_type(column->native, value_types));
+		add_rest(and, no_array_above(column));
+	}
+	else if (qual->exact)
+		add_guard(and, column, true);
+	else
+		add_rest(and, pns_filter_type(column->native,
+									  rules->types[0] != NULL ? rules->types : value_types));
 }
 
 /*
- * make_bool makes the filter for a boolean column that is true, or false.
+ * add_bool adds that a boolean column is true, or false.
  */
-static PnsFilter
-make_bool(const PnsQual *qual)
+static void
+add_bool(Conjunction *and, const PnsQual *qual)
 {
 	PnsScalar	scalar = {.type = PNS_BSON_BOOL,.integer = qual->truth};
 
-	return with_guard(qual, pns_filter_compare(qual->column->native, PNS_EQ, scalar));
+	add_fields(and, pns_filter_compare(qual->column->native, PNS_EQ, scalar));
+	add_guard(and, qual->exact ? qual->column : NULL, false);
 }
 
 /*
- * make_expr makes the filter of a term.
+ * add_expr adds that a term is true.
  */
-static PnsFilter
-make_expr(const PnsQual *qual, FilterContext *context)
+static void
+add_expr(Conjunction *and, const PnsQual *qual)
 {
+	FilterContext *context = and->context;
 	PnsBsonBuilder builder;
 
 	pns_bson_begin(&builder);
 	if (qual->exact)
-		pns_term_append_true(&builder, "$expr", qual->term,
-							 context->operand_value, context->state);
+		pns_term_append_true(&builder, "$expr", qual->term, context->operand_value,
+							 context->state);
 	else
-		pns_term_append_maybe(&builder, "$expr", qual->term,
-							  context->operand_value, context->state);
-	return pns_filter_finish(&builder);
+		pns_term_append_maybe(&builder, "$expr", qual->term, context->operand_value,
+							  context->state);
+	add_rest(and, pns_filter_finish(&builder));
 }
 
 /*
- * make_placeholder shows a comparison whose operand has no value yet.
+ * add_placeholder adds a comparison whose operand has no value yet.
  */
-static PnsFilter
-make_placeholder(const PnsQual *qual)
+static void
+add_placeholder(Conjunction *and, const PnsQual *qual)
 {
 	const char *operator = qual->kind == PNS_QUAL_IN ? "$in" :
 	qual->kind == PNS_QUAL_NOT_IN ? "$nin" : pns_filter_operators[qual->op];
@@ -475,97 +553,127 @@ make_placeholder(const PnsQual *qual)
 						  ((Param *) qual->operand)->paramid + 1 : 0);
 	pns_bson_close(&builder);
 	pns_bson_close(&builder);
-	return with_guard(qual, pns_filter_finish(&builder));
+	add_fields(and, pns_filter_finish(&builder));
+	add_guard(and, qual->exact ? qual->column : NULL,
+			  qual->kind != PNS_QUAL_IN && qual->op != PNS_EQ);
 }
 
 /*
- * with_guard adds, to an exact condition, what keeps MongoDB from selecting
- * more: that the path meets no array, and that a string is no symbol, a type
- * that compares as a string there.
- *
- * A superset that has become too large for a command is not sent.  An exact
- * condition of that size demands a value that no document has room for.
+ * add_comparison adds the filter of a comparison.  A superset that has become
+ * too large for a command is not sent.
  */
-static PnsFilter
-with_guard(const PnsQual *qual, PnsFilter filter)
+static void
+add_comparison(Conjunction *and, const PnsQual *qual, PnsFilter filter)
 {
-	bool		is_string = qual->class == PNS_CLASS_TEXT || qual->class == PNS_CLASS_ENUM;
-	const char *path = qual->column->native;
-	PnsBsonBuilder builder;
-	PnsBsonValue operators;
+	if (!qual->exact && filter.kind == PNS_FILTER_SOME &&
+		filter.document.size > LARGEST_SUPERSET)
+		return;
+	add_fields(and, filter);
+}
+
+/*
+ * add_guard adds, for a column (or NULL), what keeps MongoDB from selecting
+ * more than fits it: that the path meets no array and no value of a type that
+ * only seems to compare, and, unless a comparison makes sure of it, that the
+ * value fits.
+ */
+static void
+add_guard(Conjunction *and, const PnsTableColumn *column, bool fits)
+{
+	const PnsValueRules *rules;
+	bool		all;
+
+	if (column == NULL || list_member_ptr(and->guarded, column))
+		return;
+	and->guarded = lappend(and->guarded, (void *) column);
+
+	rules = pns_fdw_value_rules(pns_fdw_value_class(column));
+	add_rest(and, is_not(column->native, rules->strangers));
+	add_rest(and, no_array_above(column));
+	if (fits)
+		add_rest(and, rules->fits(column, find_bounds(column, and), &all));
+}
+
+/*
+ * find_bounds finds out what the other comparisons of a conjunction say of a
+ * column.
+ */
+static PnsBounds
+find_bounds(const PnsTableColumn *column, Conjunction *and)
+{
+	PnsBounds	bounds = {false, false};
+	FilterContext *context = and->context;
 	ListCell   *lc;
 
-	if (filter.kind != PNS_FILTER_SOME)
-		return filter;
-	if (!qual->exact)
-		return filter.document.size <= LARGEST_SUPERSET ? filter : pns_filter_all();
-	if (filter.document.size > LARGEST_DOCUMENT)
-		return pns_filter_none();
+	foreach(lc, and->leaves)
+	{
+		PnsQual    *qual = (PnsQual *) lfirst(lc);
+		Datum		value;
+		bool		isnull;
 
-	pns_bson_begin(&builder);
-	if (pns_bson_find(filter.document, path, &operators))
-	{
-		/* { path: { operators } } */
-		pns_bson_open_document(&builder, path);
-		append_members(&builder, pns_bson_value_document(&operators));
+		if (qual->kind != PNS_QUAL_COMPARE || qual->column != column || qual->op == PNS_NE ||
+			pns_fdw_value_rules(qual->class)->bounds == NULL)
+			continue;
+		if (!context->operand_value(context->state, qual->operand, &value, &isnull) ||
+			isnull || !pns_fdw_value_rules(qual->class)->bounds(qual, value))
+			continue;
+		if (qual->op == PNS_EQ || qual->op == PNS_GT || qual->op == PNS_GE)
+			bounds.lower = true;
+		if (qual->op == PNS_EQ || qual->op == PNS_LT || qual->op == PNS_LE)
+			bounds.upper = true;
 	}
-	else
-	{
-		append_members(&builder, filter.document);
-		pns_bson_open_document(&builder, path);
-	}
-	append_not_type(&builder, is_string ? array_or_symbol_type : array_type);
-	pns_bson_close(&builder);
-
-	for_each_from(lc, path_prefixes(path), 1)
-	{
-		pns_bson_open_document(&builder, (char *) lfirst(lc));
-		append_not_type(&builder, array_type);
-		pns_bson_close(&builder);
-	}
-	return pns_filter_finish(&builder);
+	return bounds;
 }
 
 /*
- * append_members appends all members of a document.
+ * make_guard makes the filter for the values that certainly fit a column.
  */
-static void
-append_members(PnsBsonBuilder *builder, PnsDocument document)
+static PnsFilter
+make_guard(const PnsTableColumn *column)
 {
-	PnsBsonIterator iterator;
+	const PnsValueRules *rules = pns_fdw_value_rules(pns_fdw_value_class(column));
+	PnsBounds	unbounded = {false, false};
+	PnsFilter	strangers = is_not(column->native, rules->strangers);
+	PnsFilter	above = no_array_above(column);
+	bool		all;
+	PnsFilter	fits = rules->fits(column, unbounded, &all);
 
-	pns_bson_iterate(&iterator, document);
-	while (pns_bson_next(&iterator))
-		pns_bson_append_value(builder, iterator.key, iterator.value);
+	return pns_filter_and(list_make3(&strangers, &above, &fits));
 }
 
 /*
- * append_not_type appends { $not: { $type: types } }.
+ * no_array_above makes the filter for documents where the path to a column
+ * leads through no array.
  */
-static void
-append_not_type(PnsBsonBuilder *builder, const char *const *types)
+static PnsFilter
+no_array_above(const PnsTableColumn *column)
 {
-	pns_bson_open_document(builder, "$not");
-	pns_filter_append_types(builder, types);
-	pns_bson_close(builder);
-}
-
-/*
- * path_prefixes lists a path and the paths above it, the longest first.
- */
-static List *
-path_prefixes(const char *path)
-{
-	List	   *prefixes = NIL;
-	char	   *prefix = pstrdup(path);
+	static const char *const array_type[] = {"array", NULL};
+	char	   *path = pstrdup(column->native);
+	List	   *filters = NIL;
 	char	   *dot;
 
-	for (;;)
+	while ((dot = strrchr(path, '.')) != NULL)
 	{
-		prefixes = lappend(prefixes, pstrdup(prefix));
-		dot = strrchr(prefix, '.');
-		if (dot == NULL)
-			return prefixes;
 		*dot = '\0';
+		filters = lappend(filters, pns_filter_copy(is_not(path, array_type)));
 	}
+	return pns_filter_and(filters);
+}
+
+/*
+ * is_not makes { path: { $not: { $type: types } } }.
+ */
+static PnsFilter
+is_not(const char *path, const char *const *types)
+{
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, path);
+	pns_bson_open_document(&builder, "$not");
+	pns_filter_append_types(&builder, types);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	return pns_filter_finish(&builder);
 }

@@ -121,10 +121,15 @@ plan_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 		(outer->kind != PNS_RELATION_BASE || inner->kind != PNS_RELATION_BASE))
 		return NULL;
 
+	/* a misfit in a row that is only looked for would not be seen here */
+	if (inner->looked_at != NIL && (type == JOIN_SEMI || type == JOIN_ANTI))
+		return NULL;
+
 	relation = palloc0(sizeof(PnsRelation));
 	relation->kind = PNS_RELATION_JOIN;
 	relation->rel = joinrel;
 	relation->relids = joinrel->relids;
+	relation->looked_at = list_concat_copy(outer->looked_at, inner->looked_at);
 	relation->sources = join_sources(outer, inner);
 	relation->join = palloc0(sizeof(PnsJoinRelation));
 	relation->join->type = type;

@@ -84,6 +84,9 @@ limit_ships(PlannerInfo *root, const PnsRelation *relation)
 	if (pns_order_prefix(relation, root->sort_pathkeys) !=
 		list_length(root->sort_pathkeys))
 		return false;
+	/* a misfit among the rows that are skipped would not be seen */
+	if (relation->looked_at != NIL && parse->limitOffset != NULL)
+		return false;
 	if (contain_volatile_functions((Node *) root->upper_targets[UPPERREL_FINAL]->exprs))
 		return false;
 	return (parse->limitCount == NULL || pns_fdw_is_operand(parse->limitCount)) &&

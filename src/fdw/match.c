@@ -9,6 +9,10 @@
 
 #include "fdw/private.h"
 
+static bool can_merge(PnsDocument merged, PnsDocument document);
+static PnsDocument merge(PnsDocument left, PnsDocument right);
+static void append_members(PnsBsonBuilder *builder, PnsDocument document);
+
 /* The comparisons, as MongoDB calls them. */
 const char *const pns_filter_operators[] = {
 	[PNS_LT] = "$lt",
@@ -163,6 +167,170 @@ pns_filter_points(const char *path, List *scalars)
 }
 
 /*
+ * pns_filter_unequal makes { path: { $ne: scalar } }, or $nin for several.
+ */
+PnsFilter
+pns_filter_unequal(const char *path, List *scalars)
+{
+	PnsBsonBuilder builder;
+
+	if (list_length(scalars) == 1)
+		return pns_filter_compare(path, PNS_NE, *(PnsScalar *) linitial(scalars));
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, path);
+	pns_filter_append_scalars(&builder, "$nin", scalars);
+	pns_bson_close(&builder);
+	return pns_filter_finish(&builder);
+}
+
+/*
+ * pns_filter_regex makes { path: { $regex: regex } }.  options may be NULL.
+ */
+PnsFilter
+pns_filter_regex(const char *path, const char *regex, const char *options)
+{
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, path);
+	pns_bson_append_cstring(&builder, "$regex", regex);
+	if (options != NULL)
+		pns_bson_append_cstring(&builder, "$options", options);
+	pns_bson_close(&builder);
+	return pns_filter_finish(&builder);
+}
+
+/*
+ * pns_filter_not makes { $nor: [filter] }.
+ */
+PnsFilter
+pns_filter_not(PnsFilter filter)
+{
+	PnsBsonBuilder builder;
+
+	if (filter.kind == PNS_FILTER_ALL)
+		return pns_filter_none();
+	if (filter.kind == PNS_FILTER_NONE)
+		return pns_filter_all();
+
+	pns_bson_begin(&builder);
+	pns_bson_open_array(&builder, "$nor");
+	pns_bson_append_document(&builder, "0", filter.document);
+	pns_bson_close(&builder);
+	return pns_filter_finish(&builder);
+}
+
+/*
+ * pns_filter_and makes a filter that demands all of filters (PnsFilter); as
+ * one document, as far as their operators do not get in each other's way.
+ */
+PnsFilter
+pns_filter_and(List *filters)
+{
+	PnsFilter	result = pns_filter_all();
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	foreach(lc, filters)
+	{
+		PnsFilter  *filter = (PnsFilter *) lfirst(lc);
+
+		if (filter->kind == PNS_FILTER_NONE)
+			return *filter;
+		if (filter->kind == PNS_FILTER_ALL)
+			continue;
+		if (result.kind == PNS_FILTER_ALL)
+			result = *filter;
+		else if (can_merge(result.document, filter->document))
+			result.document = merge(result.document, filter->document);
+		else
+			others = lappend(others, filter);
+	}
+
+	if (others == NIL)
+		return result;
+	return pns_filter_join("$and", lcons(pns_filter_copy(result), others));
+}
+
+/*
+ * can_merge tells whether the members of a filter can be added to another's:
+ * about other paths, or by other operators.
+ */
+static bool
+can_merge(PnsDocument merged, PnsDocument document)
+{
+	PnsBsonIterator members;
+
+	pns_bson_iterate(&members, document);
+	while (pns_bson_next(&members))
+	{
+		PnsBsonIterator operators;
+		PnsBsonValue other;
+		PnsBsonValue operator;
+
+		if (!pns_bson_find(merged, members.key, &other))
+			continue;
+		if (members.key[0] == '$')
+			return false;
+		pns_bson_iterate(&operators, pns_bson_value_document(&members.value));
+		while (pns_bson_next(&operators))
+		{
+			if (pns_bson_find(pns_bson_value_document(&other), operators.key, &operator))
+				return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * merge adds the members of a filter to another's.
+ */
+static PnsDocument
+merge(PnsDocument left, PnsDocument right)
+{
+	PnsBsonBuilder builder;
+	PnsBsonIterator members;
+	PnsBsonValue other;
+
+	pns_bson_begin(&builder);
+	pns_bson_iterate(&members, left);
+	while (pns_bson_next(&members))
+	{
+		if (members.key[0] != '$' && pns_bson_find(right, members.key, &other))
+		{
+			pns_bson_open_document(&builder, members.key);
+			append_members(&builder, pns_bson_value_document(&members.value));
+			append_members(&builder, pns_bson_value_document(&other));
+			pns_bson_close(&builder);
+		}
+		else
+			pns_bson_append_value(&builder, members.key, members.value);
+	}
+
+	pns_bson_iterate(&members, right);
+	while (pns_bson_next(&members))
+	{
+		if (!pns_bson_find(left, members.key, &other))
+			pns_bson_append_value(&builder, members.key, members.value);
+	}
+	return pns_bson_end(&builder);
+}
+
+/*
+ * append_members appends all members of a document.
+ */
+static void
+append_members(PnsBsonBuilder *builder, PnsDocument document)
+{
+	PnsBsonIterator iterator;
+
+	pns_bson_iterate(&iterator, document);
+	while (pns_bson_next(&iterator))
+		pns_bson_append_value(builder, iterator.key, iterator.value);
+}
+
+/*
  * pns_filter_join makes { operator: [filters] } of filters (PnsFilter, not empty,
  * each of the kind SOME); one alone stays as it is.
  */
@@ -193,6 +361,15 @@ pns_filter_finish(PnsBsonBuilder *builder)
 
 	filter.document = pns_bson_end(builder);
 	return filter;
+}
+
+/*
+ * pns_filter_append_path appends the value of a path, for an expression.
+ */
+void
+pns_filter_append_path(PnsBsonBuilder *builder, const char *key, const char *path)
+{
+	pns_bson_append_cstring(builder, key, psprintf("$%s", path));
 }
 
 /*

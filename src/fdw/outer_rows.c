@@ -205,7 +205,8 @@ bind_clause(PlannerInfo *root, const PnsRelation *relation, RestrictInfo *info,
 	qual = pns_fdw_compile_qual(bound, source->table, source->varno);
 	if (qual == NULL)
 		return NULL;
-	*exact = qual->exact;
+	/* what the codec has to look at is left to the check here */
+	*exact = qual->exact && bms_is_empty(qual->checked);
 	return bound;
 }
 

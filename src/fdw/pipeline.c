@@ -12,6 +12,7 @@
 
 #include "fdw/query.h"
 
+static void append_match(PnsPipeline *pipeline, PnsDocument filter);
 static bool is_below(const char *path, const char *other);
 
 /*
@@ -36,9 +37,12 @@ pns_pipeline_close_stage(PnsPipeline *pipeline)
 }
 
 /*
- * pns_pipeline_append_match appends the stage that selects the documents for
+ * pns_pipeline_append_match appends the stages that select the documents for
  * which all of quals are true, where there is something to select.  False, and
  * no stage, where that is none.
+ *
+ * MongoDB takes two stages as one.  A server that does not still finds an
+ * index for the first, which has nothing but comparisons in it.
  */
 bool
 pns_pipeline_append_match(PnsPipeline *pipeline, List *quals)
@@ -47,12 +51,9 @@ pns_pipeline_append_match(PnsPipeline *pipeline, List *quals)
 											 pipeline->state);
 
 	if (filter.kind == PNS_FILTER_SOME)
-	{
-		pns_bson_open_document(&pipeline->builder,
-							   pns_bson_index(pipeline->nstages++));
-		pns_bson_append_document(&pipeline->builder, "$match", filter.document);
-		pns_bson_close(&pipeline->builder);
-	}
+		append_match(pipeline, filter.document);
+	if (filter.kind == PNS_FILTER_SOME && filter.has_rest)
+		append_match(pipeline, filter.rest);
 	return filter.kind != PNS_FILTER_NONE;
 }
 
@@ -131,6 +132,17 @@ pns_fdw_empty_document(void)
 
 	pns_bson_begin(&builder);
 	return pns_bson_end(&builder);
+}
+
+/*
+ * append_match appends one stage that selects.
+ */
+static void
+append_match(PnsPipeline *pipeline, PnsDocument filter)
+{
+	pns_bson_open_document(&pipeline->builder, pns_bson_index(pipeline->nstages++));
+	pns_bson_append_document(&pipeline->builder, "$match", filter);
+	pns_bson_close(&pipeline->builder);
 }
 
 /*

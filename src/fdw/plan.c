@@ -35,6 +35,7 @@
 static void set_size(PlannerInfo *root, RelOptInfo *baserel, const PnsTable *table);
 static Oid	scan_user(PlannerInfo *root, RelOptInfo *baserel);
 static void classify_conditions(PnsRelation *relation);
+static List *add_columns(List *columns, const PnsTermSource *source, Bitmapset *attrs);
 static void split_clauses(PlannerInfo *root, const PnsRelation *relation,
 						  List *scan_clauses, List **shipped,
 						  List **checked, List **dropped);
@@ -325,10 +326,31 @@ classify_conditions(PnsRelation *relation)
 			qual = pns_fdw_compile_qual(info->clause, source->table, source->varno);
 
 		if (qual != NULL)
+		{
 			relation->shipped = lappend(relation->shipped, info);
+			relation->looked_at = add_columns(relation->looked_at, source, qual->checked);
+		}
 		if (qual == NULL || !qual->exact)
 			relation->checked = lappend(relation->checked, info);
 	}
+}
+
+/*
+ * add_columns adds to a list of Vars those of a table's columns.
+ */
+static List *
+add_columns(List *columns, const PnsTermSource *source, Bitmapset *attrs)
+{
+	int			attnum = -1;
+
+	while ((attnum = bms_next_member(attrs, attnum)) >= 0)
+	{
+		const PnsColumn *column = &source->table->columns[attnum - 1].codec;
+
+		columns = lappend(columns, makeVar(source->varno, attnum, column->type,
+										   column->typmod, InvalidOid, 0));
+	}
+	return columns;
 }
 
 /*
@@ -369,8 +391,8 @@ split_clauses(PlannerInfo *root, const PnsRelation *relation, List *scan_clauses
 
 /*
  * base_outputs lists the columns (of Var) that the scan of a table has to
- * fetch, those of its output and of the conditions that are evaluated here,
- * and their attribute numbers.
+ * fetch, those of its output, of the conditions that are evaluated here and
+ * those to look for misfits in, and their attribute numbers.
  */
 static List *
 base_outputs(const PnsRelation *relation, List *checked, List **slots)
@@ -382,6 +404,7 @@ base_outputs(const PnsRelation *relation, List *checked, List **slots)
 
 	pull_varattnos((Node *) relation->rel->reltarget->exprs, source->varno, &used);
 	pull_varattnos((Node *) checked, source->varno, &used);
+	pull_varattnos((Node *) relation->looked_at, source->varno, &used);
 	whole_row = bms_is_member(InvalidAttrNumber - FirstLowInvalidHeapAttributeNumber, used);
 
 	for (int i = 0; i < source->table->ncolumns; i++)
@@ -425,14 +448,15 @@ scan_tlist(const PnsRelation *relation, List **outputs, List **slots)
 
 /*
  * needed_columns lists the Vars of a relation's output and of the conditions
- * that are evaluated here.
+ * that are evaluated here, and those to look for misfits in.
  */
 static List *
 needed_columns(const PnsRelation *relation)
 {
 	List	   *checked = extract_actual_clauses(relation->checked, false);
+	List	   *columns = pull_var_clause((Node *) relation->rel->reltarget->exprs,
+										  PVC_RECURSE_PLACEHOLDERS);
 
-	return list_concat(pull_var_clause((Node *) relation->rel->reltarget->exprs,
-									   PVC_RECURSE_PLACEHOLDERS),
-					   pull_var_clause((Node *) checked, PVC_RECURSE_PLACEHOLDERS));
+	columns = list_concat(columns, pull_var_clause((Node *) checked, PVC_RECURSE_PLACEHOLDERS));
+	return list_concat(columns, relation->looked_at);
 }

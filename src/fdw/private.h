@@ -88,6 +88,7 @@ typedef enum PnsQualKind
 	PNS_QUAL_NOT_IN,			/* column <> ALL (operand) */
 	PNS_QUAL_NULL,				/* column IS NULL */
 	PNS_QUAL_NOT_NULL,
+	PNS_QUAL_NOT_TRUE,			/* what is in args is false or unknown */
 	PNS_QUAL_BOOL,				/* a boolean column is "truth" */
 	PNS_QUAL_CONST,				/* "truth", whatever the row */
 	PNS_QUAL_EXPR				/* a term (term.h) is true */
@@ -135,9 +136,16 @@ typedef struct PnsQual
 {
 	PnsQualKind kind;
 	bool		exact;			/* MongoDB's answer needs no second look */
+
+	/*
+	 * Numbers of columns whose misfits it lets through because they have to
+	 * be errors, as of IS NULL.  Exact or not: they must be fetched, so that
+	 * the codec sees them.  What does not decode the documents (an aggregate,
+	 * an outer join) can not take a condition that has any for exact.
+	 */
+	Bitmapset  *checked;
 	bool		truth;			/* BOOL, CONST */
-	bool		bounded;		/* COMPARE: another condition keeps NaN out */
-	List	   *args;			/* AND, OR: of PnsQual */
+	List	   *args;			/* AND, OR, NOT_TRUE: of PnsQual */
 	const PnsTableColumn *column;
 	PnsValueClass class;
 	PnsCompareOp op;			/* COMPARE */
@@ -166,6 +174,10 @@ typedef struct PnsFilter
 {
 	PnsFilterKind kind;
 	PnsDocument document;
+
+	/* what a second $match demands; of pns_fdw_make_filter only */
+	bool		has_rest;
+	PnsDocument rest;
 } PnsFilter;
 
 /*
@@ -178,6 +190,13 @@ extern PnsFilter pns_fdw_make_filter(List *quals, PnsOperandValue operand_value,
 extern bool pns_fdw_compares_strings(List *quals);
 
 /* ---------- values.c ---------- */
+
+/* What other conditions say of a column. */
+typedef struct PnsBounds
+{
+	bool		lower;
+	bool		upper;
+} PnsBounds;
 
 /* A value in a filter. */
 typedef struct PnsScalar
@@ -198,7 +217,10 @@ typedef struct PnsValueRules
 	/* the BSON types of which a value may fit, NULL-terminated */
 	const char *types[5];
 
-	/* a type all of whose values are let in by every comparison, or NULL */
+	/* those that compare as if they could, and arrays; NULL-terminated */
+	const char *strangers[3];
+
+	/* a type that a superset lets in whatever its value, or NULL */
 	const char *other_type;
 
 	/*
@@ -207,14 +229,21 @@ typedef struct PnsValueRules
 	 */
 	bool		(*points) (const PnsQual *qual, Datum value, List **scalars);
 
-	/* what selects the values that compare so, or a superset */
-	PnsFilter	(*range) (const PnsQual *qual, PnsCompareOp op, Datum value);
+	/*
+	 * What selects, of the values that fit, those that compare so: just them
+	 * where qual is exact, or more.  bounded is set where something else
+	 * keeps NaN out.
+	 */
+	PnsFilter	(*range) (const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+
+	/* Does a comparison keep out what the column's type cannot hold? */
+	bool		(*bounds) (const PnsQual *qual, Datum value);
 
 	/*
-	 * Append operators that only values satisfy that certainly fit.  False
-	 * where there are none.  builder may be NULL, to ask.
+	 * What only values satisfy that fit the column, given that they are
+	 * bounded by other conditions.  *all tells whether all that fit do.
 	 */
-	bool		(*certain) (const PnsTableColumn *column, PnsBsonBuilder *builder);
+	PnsFilter	(*fits) (const PnsTableColumn *column, PnsBounds bounds, bool *all);
 } PnsValueRules;
 
 /* in value_number.c, value_string.c, value_date.c and value_binary.c */
@@ -239,8 +268,8 @@ extern bool pns_add_point(List **scalars, PnsScalar scalar);
 extern PnsValueClass pns_fdw_value_class(const PnsTableColumn *column);
 extern PnsValueClass pns_fdw_type_class(Oid type);
 extern const PnsValueRules *pns_fdw_value_rules(PnsValueClass class);
-extern bool pns_fdw_value_is_nan(const PnsQual *qual, Datum value);
-extern bool pns_fdw_null_test_ships(const PnsTableColumn *column, bool is_null);
+extern bool pns_number_bounds(const PnsQual *qual, Datum value);
+extern bool pns_fdw_fits_exactly(const PnsTableColumn *column);
 extern void pns_bson_append_scalar(PnsBsonBuilder *builder, const char *key, PnsScalar scalar);
 
 /* ---------- match.c ---------- */
@@ -254,10 +283,15 @@ extern PnsFilter pns_filter_compare(const char *path, PnsCompareOp op, PnsScalar
 extern PnsFilter pns_filter_between(const char *path, PnsScalar low, PnsScalar high);
 extern PnsFilter pns_filter_type(const char *path, const char *const *types);
 extern PnsFilter pns_filter_points(const char *path, List *scalars);
+extern PnsFilter pns_filter_unequal(const char *path, List *scalars);
+extern PnsFilter pns_filter_regex(const char *path, const char *regex, const char *options);
+extern PnsFilter pns_filter_and(List *filters);
+extern PnsFilter pns_filter_not(PnsFilter filter);
 extern PnsFilter pns_filter_join(const char *operator, List *filters);
 extern PnsFilter pns_filter_finish(PnsBsonBuilder *builder);
 extern PnsFilter *pns_filter_copy(PnsFilter filter);
 extern void pns_filter_add_alternatives(List **filters, PnsFilter filter);
+extern void pns_filter_append_path(PnsBsonBuilder *builder, const char *key, const char *path);
 extern void pns_filter_append_types(PnsBsonBuilder *builder, const char *const *types);
 extern void pns_filter_append_scalars(PnsBsonBuilder *builder, const char *key,
 									  List *scalars);

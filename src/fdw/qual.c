@@ -12,7 +12,9 @@
  * the OIDs of operators, types and collations and does not depend on values.
  *
  * That a value does not fit its column makes it NULL here; a comparison is
- * not true of it, and a comparison that is shipped never asks for more.
+ * not true of it, and a comparison that is shipped never asks for more.  But
+ * where such a value is an error, what is true of a NULL has to find it: it
+ * is selected, and raises the error when it is decoded (checked).
  *
  *-------------------------------------------------------------------------
  */
@@ -40,8 +42,9 @@
 /* Levels of documents and arrays; MongoDB and PnsBsonBuilder take 100. */
 #define MAX_NESTING 85
 
-/* Bytes; as a filter it takes a few times as much. */
-#define SMALL_ARRAY_SIZE (256 * 1024)
+/* Bytes; as a filter it takes a few times as much, or many, for a uuid. */
+#define SMALL_VALUE_SIZE (256 * 1024)
+#define SMALL_UUID_ARRAY_SIZE (4 * 1024)
 
 /* What an expression is compiled against. */
 typedef struct CompileContext
@@ -61,12 +64,15 @@ static PnsQual *compile_or(List *args, bool truth, CompileContext *context);
 static PnsQual *compile_column(Var *var, bool truth, CompileContext *context);
 static PnsQual *compile_op(OpExpr *expr, bool truth, CompileContext *context);
 static PnsQual *compile_in(ScalarArrayOpExpr *expr, bool truth, CompileContext *context);
-static bool is_small_array(Node *node);
+static bool is_small_value(Node *node, Size limit);
 static bool contains_placeholder(Node *node, void *arg);
 static PnsQual *compile_null(NullTest *expr, bool truth, CompileContext *context);
 static PnsQual *compile_truth(BooleanTest *expr, bool truth, CompileContext *context);
+static PnsQual *compile_unknown(Expr *expr, bool truth, CompileContext *context);
 static PnsQual *make_qual(PnsQualKind kind, const PnsTableColumn *column);
 static PnsQual *make_null_qual(const PnsTableColumn *column, bool is_null);
+static PnsQual *make_not_true(PnsQual *qual);
+static Bitmapset *strict_columns(const PnsQual *qual);
 static const PnsTableColumn *column_of(Node *node, CompileContext *context);
 static bool operator_ships(const PnsTableColumn *column, PnsCompareOp op,
 						   Oid operand_type, Oid collation);
@@ -278,9 +284,11 @@ compile_and(List *args, bool truth, CompileContext *context)
 	{
 		PnsQual    *arg = compile((Expr *) lfirst(lc), truth, context);
 
-		if (arg != NULL)
-			qual->args = lappend(qual->args, arg);
 		qual->exact = qual->exact && arg != NULL && arg->exact;
+		if (arg == NULL)
+			continue;
+		qual->args = lappend(qual->args, arg);
+		qual->checked = bms_add_members(qual->checked, arg->checked);
 	}
 
 	return qual->args != NIL ? qual : NULL;
@@ -304,6 +312,7 @@ compile_or(List *args, bool truth, CompileContext *context)
 			return NULL;
 		qual->args = lappend(qual->args, arg);
 		qual->exact = qual->exact && arg->exact;
+		qual->checked = bms_add_members(qual->checked, arg->checked);
 	}
 
 	return qual;
@@ -374,7 +383,7 @@ compile_op(OpExpr *expr, bool truth, CompileContext *context)
 	qual->operand_type = commuted ? left_type : right_type;
 	if (!operator_ships(column, op, qual->operand_type, expr->inputcollid))
 		return NULL;
-	qual->exact = comparison_is_exact(column, op);
+	qual->exact = comparison_is_exact(column, op) && is_small_value(right, SMALL_VALUE_SIZE);
 	return qual;
 }
 
@@ -407,73 +416,105 @@ compile_in(ScalarArrayOpExpr *expr, bool truth, CompileContext *context)
 	qual->operand_type = right_type;
 	if (!operator_ships(column, op, right_type, expr->inputcollid))
 		return NULL;
-	qual->exact = comparison_is_exact(column, op) && is_small_array(array);
+	qual->exact = comparison_is_exact(column, op) && IsA(array, Const) &&
+		is_small_value(array, qual->class == PNS_CLASS_UUID ?
+					   SMALL_UUID_ARRAY_SIZE : SMALL_VALUE_SIZE);
 	return qual;
 }
 
 /*
- * is_small_array tells whether an array is known and fits into a command.
- * One that does not is not sent, so that it has to be looked at here.
+ * is_small_value tells whether a value, as far as it is known, fits into a
+ * command.  One that does not is not sent, and so has to be looked at here.
  */
 static bool
-is_small_array(Node *node)
+is_small_value(Node *node, Size limit)
 {
-	Const	   *array = (Const *) node;
+	Const	   *value = (Const *) node;
 
-	return IsA(node, Const) &&
-		(array->constisnull || toast_raw_datum_size(array->constvalue) <= SMALL_ARRAY_SIZE);
+	return !IsA(node, Const) || value->constisnull || value->constlen != -1 ||
+		toast_raw_datum_size(value->constvalue) <= limit;
 }
 
 /*
- * compile_null compiles IS [NOT] NULL of a column.
+ * compile_null compiles IS [NOT] NULL of a column, or of a condition.
  */
 static PnsQual *
 compile_null(NullTest *expr, bool truth, CompileContext *context)
 {
 	const PnsTableColumn *column = column_of((Node *) expr->arg, context);
+	bool		is_null = (expr->nulltesttype == IS_NULL) == truth;
 
-	if (column == NULL || expr->argisrow)
+	if (expr->argisrow)
 		return NULL;
-
-	return make_null_qual(column, (expr->nulltesttype == IS_NULL) == truth);
+	if (column != NULL)
+		return make_null_qual(column, is_null);
+	if (exprType((Node *) expr->arg) == BOOLOID)
+		return compile_unknown(expr->arg, is_null, context);
+	return NULL;
 }
 
 /*
- * compile_truth compiles IS [NOT] TRUE, FALSE and UNKNOWN of a boolean
- * column.  These are never NULL themselves.
+ * compile_truth compiles IS [NOT] TRUE, FALSE and UNKNOWN of a condition,
+ * which are never NULL themselves.
  */
 static PnsQual *
 compile_truth(BooleanTest *expr, bool truth, CompileContext *context)
 {
-	bool		negated = expr->booltesttype == IS_NOT_TRUE ||
-	expr->booltesttype == IS_NOT_FALSE ||
-	expr->booltesttype == IS_NOT_UNKNOWN;
-	bool		of_true = expr->booltesttype == IS_TRUE ||
-	expr->booltesttype == IS_NOT_TRUE;
-	const PnsTableColumn *column;
-	PnsQual    *opposite;
-	PnsQual    *unknown;
-	PnsQual    *either;
+	switch (expr->booltesttype)
+	{
+		case IS_UNKNOWN:
+		case IS_NOT_UNKNOWN:
+			return compile_unknown(expr->arg, (expr->booltesttype == IS_UNKNOWN) == truth,
+								   context);
+		case IS_TRUE:
+		case IS_NOT_TRUE:
+			if ((expr->booltesttype == IS_TRUE) == truth)
+				return compile(expr->arg, true, context);
+			return make_not_true(compile(expr->arg, true, context));
+		case IS_FALSE:
+		case IS_NOT_FALSE:
+			if ((expr->booltesttype == IS_FALSE) == truth)
+				return compile(expr->arg, false, context);
+			return make_not_true(compile(expr->arg, false, context));
+	}
+	return NULL;
+}
 
-	if (!IsA(expr->arg, Var))
-		return NULL;
-	column = column_of((Node *) expr->arg, context);
-	if (column == NULL || pns_fdw_value_class(column) != PNS_CLASS_BOOL)
+/*
+ * compile_unknown compiles that a condition is unknown, or, with truth false,
+ * that it is true or false.  For the latter, nothing would look for values
+ * that have to be errors.
+ */
+static PnsQual *
+compile_unknown(Expr *expr, bool truth, CompileContext *context)
+{
+	const PnsTableColumn *column = column_of((Node *) expr, context);
+	PnsQual    *when_true;
+	PnsQual    *when_false;
+	PnsQual    *qual;
+
+	if (column != NULL)
+		return make_null_qual(column, truth);
+
+	when_true = compile(expr, true, context);
+	when_false = compile(expr, false, context);
+	if (when_true == NULL || when_false == NULL)
 		return NULL;
 
-	if (expr->booltesttype == IS_UNKNOWN || expr->booltesttype == IS_NOT_UNKNOWN)
-		return make_null_qual(column, negated != truth);
-	if (negated != truth)
-		return compile_column((Var *) expr->arg, of_true, context);
-
-	/* "is not true" is: false, or unknown */
-	opposite = compile_column((Var *) expr->arg, !of_true, context);
-	unknown = make_null_qual(column, true);
-	if (opposite == NULL || unknown == NULL)
+	qual = make_qual(truth ? PNS_QUAL_AND : PNS_QUAL_OR, NULL);
+	if (truth)
+	{
+		when_true = make_not_true(when_true);
+		when_false = make_not_true(when_false);
+		if (when_true == NULL || when_false == NULL)
+			return NULL;
+	}
+	else if (!bms_is_empty(strict_columns(when_true)))
 		return NULL;
-	either = make_qual(PNS_QUAL_OR, NULL);
-	either->args = list_make2(opposite, unknown);
-	return either;
+	qual->args = list_make2(when_true, when_false);
+	qual->exact = when_true->exact && when_false->exact;
+	qual->checked = bms_union(when_true->checked, when_false->checked);
+	return qual;
 }
 
 /*
@@ -492,15 +533,66 @@ make_qual(PnsQualKind kind, const PnsTableColumn *column)
 }
 
 /*
- * make_null_qual makes IS [NOT] NULL.  Always a superset: a value that does
- * not fit must be seen here, to become a NULL or an error.
+ * make_null_qual makes IS [NOT] NULL, or returns NULL where MongoDB cannot
+ * tell any value that is certainly not NULL here.
  */
 static PnsQual *
 make_null_qual(const PnsTableColumn *column, bool is_null)
 {
 	PnsQual    *qual = make_qual(is_null ? PNS_QUAL_NULL : PNS_QUAL_NOT_NULL, column);
+	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
+	bool		is_domain = column->codec.type != column->base_type;
+	PnsBounds	unbounded = {false, false};
+	bool		all;
 
-	return pns_fdw_null_test_ships(column, is_null) ? qual : NULL;
+	if (is_null && (is_domain || rules->fits == NULL ||
+					rules->fits(column, unbounded, &all).kind == PNS_FILTER_NONE))
+		return NULL;
+
+	qual->exact = pns_fdw_fits_exactly(column);
+	if (!column->codec.null_on_mismatch)
+	{
+		/* whatever is not NULL either fits, or is an error */
+		if (!is_null && !is_domain)
+			qual->exact = true;
+		qual->checked = bms_make_singleton(column->codec.attnum);
+	}
+	return qual;
+}
+
+/*
+ * make_not_true makes "is not true" of a condition, or returns NULL where
+ * that cannot be told: it needs to be exact.
+ */
+static PnsQual *
+make_not_true(PnsQual *qual)
+{
+	PnsQual    *not_true;
+
+	if (qual == NULL || !qual->exact)
+		return NULL;
+
+	not_true = make_qual(PNS_QUAL_NOT_TRUE, NULL);
+	not_true->args = list_make1(qual);
+	not_true->exact = true;
+	not_true->checked = strict_columns(qual);
+	return not_true;
+}
+
+/*
+ * strict_columns finds the columns in a condition whose misfits are errors.
+ */
+static Bitmapset *
+strict_columns(const PnsQual *qual)
+{
+	Bitmapset  *columns = NULL;
+	ListCell   *lc;
+
+	if (qual->column != NULL && !qual->column->codec.null_on_mismatch)
+		columns = bms_make_singleton(qual->column->codec.attnum);
+	foreach(lc, qual->args)
+		columns = bms_join(columns, strict_columns((PnsQual *) lfirst(lc)));
+	return columns;
 }
 
 /*
@@ -620,7 +712,8 @@ operator_ships(const PnsTableColumn *column, PnsCompareOp op, Oid operand_type,
 			/* MongoDB orders binary values by their length first */
 			return equality;
 		case PNS_CLASS_ENUM:
-			return true;
+			/* there, labels are not known to be text of any encoding */
+			return GetDatabaseEncoding() != PG_SQL_ASCII;
 		case PNS_CLASS_NUMERIC:
 		case PNS_CLASS_UUID:
 		case PNS_CLASS_TIMESTAMP:
@@ -628,7 +721,7 @@ operator_ships(const PnsTableColumn *column, PnsCompareOp op, Oid operand_type,
 		case PNS_CLASS_OBJECTID:
 			return operand_type == column->base_type;
 		case PNS_CLASS_BOOL:
-			return equality;
+			return true;
 		case PNS_CLASS_NONE:
 			return false;
 	}
@@ -639,34 +732,30 @@ operator_ships(const PnsTableColumn *column, PnsCompareOp op, Oid operand_type,
  * comparison_is_exact tells whether what filter.c sends for a comparison
  * selects just the rows that PostgreSQL would.
  *
- * Equality of integers, strings, dates and object ids is: no value that does
- * not fit the column is equal to one that does, other than inside an array,
- * which filter.c excludes.  Ranges let values in that do not fit (3.7 lies
- * between 3 and 4), floats are rounded when they are read, and a domain's
- * constraints are known here only.
- *
- * Nor is anything about _id: that it meets no array, which only a view's can
- * be, is not asked for, as the shortest form is served best (with_guard in
- * filter.c).
+ * Equality makes sure that a value fits the column, unless a domain's
+ * constraints are to be known.  For the other comparisons MongoDB has to tell.
  */
 static bool
 comparison_is_exact(const PnsTableColumn *column, PnsCompareOp op)
 {
-	if (column->codec.type != column->base_type ||
-		strcmp(column->native, "_id") == 0)
+	if (column->codec.type != column->base_type)
 		return false;
 
 	switch (pns_fdw_value_class(column))
 	{
-		case PNS_CLASS_OBJECTID:
-			return true;
 		case PNS_CLASS_TEXT:
+			return op == PNS_EQ || pns_fdw_fits_exactly(column);
+		case PNS_CLASS_UUID:
+			return op == PNS_EQ || op == PNS_NE;
+		case PNS_CLASS_OBJECTID:
 		case PNS_CLASS_ENUM:
 		case PNS_CLASS_INT:
+		case PNS_CLASS_FLOAT4:
+		case PNS_CLASS_FLOAT8:
 		case PNS_CLASS_BOOL:
 		case PNS_CLASS_TIMESTAMP:
 		case PNS_CLASS_DATE:
-			return op == PNS_EQ;
+			return true;
 		default:
 			return false;
 	}

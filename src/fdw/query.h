@@ -91,6 +91,13 @@ typedef struct PnsRelation
 	List	   *shipped;
 	List	   *checked;
 
+	/*
+	 * Columns (of Var) that must be fetched beside those that are used, as a
+	 * condition that is sent leaves it to the codec to find misfits in them:
+	 * PnsQual's checked.  Of a join, those of its tables.
+	 */
+	List	   *looked_at;
+
 	PnsJoinRelation *join;		/* JOIN only */
 
 	/* estimates, of what is read without an order */

@@ -7,72 +7,127 @@
  */
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
 #include "fdw/private.h"
 
 static bool uuid_points(const PnsQual *qual, Datum value, List **scalars);
-static PnsFilter uuid_range(const PnsQual *qual, PnsCompareOp op, Datum value);
-static PnsFilter bytea_range(const PnsQual *qual, PnsCompareOp op, Datum value);
-static bool bytea_certain(const PnsTableColumn *column, PnsBsonBuilder *builder);
+static PnsFilter uuid_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+static PnsFilter uuid_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
+static char *uuid_regex(const pg_uuid_t *uuid);
+static PnsFilter bytea_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+static PnsFilter bytea_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
 static bool objectid_points(const PnsQual *qual, Datum value, List **scalars);
-static PnsFilter objectid_range(const PnsQual *qual, PnsCompareOp op, Datum value);
-static bool objectid_certain(const PnsTableColumn *column, PnsBsonBuilder *builder);
+static PnsFilter objectid_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+static bool objectid_bounds(const PnsQual *qual, Datum value);
+static PnsFilter objectid_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
 
 /* uuid, which strings can be in many forms */
 const PnsValueRules pns_uuid_rules = {
 	.types = {"binData", "string", NULL},
+	.strangers = {"array", "symbol", NULL},
 	.other_type = "string",
 	.points = uuid_points,
 	.range = uuid_range,
+	.fits = uuid_fits,
 };
 
 /* bytea */
 const PnsValueRules pns_bytea_rules = {
 	.types = {"binData", "objectId", NULL},
+	.strangers = {"array", NULL},
 	.range = bytea_range,
-	.certain = bytea_certain,
+	.fits = bytea_fits,
 };
 
 /* pynomaly.objectid */
 const PnsValueRules pns_objectid_rules = {
 	.types = {"objectId", NULL},
+	.strangers = {"array", NULL},
 	.points = objectid_points,
 	.range = objectid_range,
-	.certain = objectid_certain,
+	.bounds = objectid_bounds,
+	.fits = objectid_fits,
 };
 
 /*
  * uuid_scalar makes the binary of subtype 4 that a uuid is.
  */
 static PnsScalar
-uuid_scalar(Datum value)
+uuid_scalar(const pg_uuid_t *uuid)
 {
 	PnsScalar	scalar = {.type = PNS_BSON_BINARY,.subtype = 4};
 
-	scalar.data = (const char *) DatumGetUUIDP(value)->data;
+	scalar.data = (const char *) uuid->data;
 	scalar.size = UUID_LEN;
 	return scalar;
 }
 
 /*
- * uuid_points: the binary form.  Strings in one of uuid's many forms come in
- * as the other type of the class.
+ * uuid_points: the binary form, of a superset, into which strings come as the
+ * class's other type.  Which strings are equal takes a regular expression.
  */
 static bool
 uuid_points(const PnsQual *qual, Datum value, List **scalars)
 {
-	return pns_add_point(scalars, uuid_scalar(value));
+	return !qual->exact && pns_add_point(scalars, uuid_scalar(DatumGetUUIDP(value)));
 }
 
 /*
  * uuid_range: values of one length and subtype are ordered by their bytes.
  */
 static PnsFilter
-uuid_range(const PnsQual *qual, PnsCompareOp op, Datum value)
+uuid_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
-	return pns_filter_compare(qual->column->native, op, uuid_scalar(value));
+	const char *path = qual->column->native;
+	PnsFilter	binaries = pns_filter_compare(path, op, uuid_scalar(DatumGetUUIDP(value)));
+
+	if (op != PNS_EQ)
+		return binaries;
+	return pns_filter_or(binaries,
+						 pns_filter_regex(path, uuid_regex(DatumGetUUIDP(value)), "i"));
+}
+
+/*
+ * uuid_fits: binaries of the length and the subtype of uuids, and strings in
+ * one of their forms.
+ */
+static PnsFilter
+uuid_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
+{
+	pg_uuid_t  *low = palloc(sizeof(pg_uuid_t));
+	pg_uuid_t  *high = palloc(sizeof(pg_uuid_t));
+
+	*all = true;
+	memset(low, 0, sizeof(pg_uuid_t));
+	memset(high, 0xff, sizeof(pg_uuid_t));
+	return pns_filter_or(pns_filter_between(column->native, uuid_scalar(low), uuid_scalar(high)),
+						 pns_filter_regex(column->native, uuid_regex(NULL), "i"));
+}
+
+/*
+ * uuid_regex makes the regular expression of all forms of a uuid, or of all
+ * uuids, without regard to case: eight groups of four digits, with or without
+ * hyphens between them, and braces around all.
+ */
+static char *
+uuid_regex(const pg_uuid_t *uuid)
+{
+	StringInfoData digits;
+
+	initStringInfo(&digits);
+	for (int i = 0; i < UUID_LEN; i++)
+	{
+		if (i > 0 && i % 2 == 0)
+			appendStringInfoString(&digits, "-?");
+		if (uuid != NULL)
+			appendStringInfo(&digits, "%02x", uuid->data[i]);
+		else if (i % 2 == 0)
+			appendStringInfoString(&digits, "[0-9a-f]{4}");
+	}
+	return psprintf("^(?:%s|\\{%s\\})$(?!\\n)", digits.data, digits.data);
 }
 
 /*
@@ -81,7 +136,7 @@ uuid_range(const PnsQual *qual, PnsCompareOp op, Datum value)
  * last.  Subtype 2 carries its length twice, and counts as longer.
  */
 static PnsFilter
-bytea_range(const PnsQual *qual, PnsCompareOp op, Datum value)
+bytea_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
 	const char *path = qual->column->native;
 	bytea	   *bytes = DatumGetByteaPP(value);
@@ -112,19 +167,13 @@ bytea_range(const PnsQual *qual, PnsCompareOp op, Datum value)
 }
 
 /*
- * bytea_certain: every binary and every ObjectId.
+ * bytea_fits: every binary and every ObjectId.
  */
-static bool
-bytea_certain(const PnsTableColumn *column, PnsBsonBuilder *builder)
+static PnsFilter
+bytea_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
 {
-	if (builder == NULL)
-		return true;
-
-	pns_bson_open_array(builder, "$type");
-	pns_bson_append_cstring(builder, "0", "binData");
-	pns_bson_append_cstring(builder, "1", "objectId");
-	pns_bson_close(builder);
-	return true;
+	*all = true;
+	return pns_filter_type(column->native, pns_bytea_rules.types);
 }
 
 /*
@@ -153,18 +202,28 @@ objectid_points(const PnsQual *qual, Datum value, List **scalars)
  * objectid_range: both sides order ObjectIds by their bytes.
  */
 static PnsFilter
-objectid_range(const PnsQual *qual, PnsCompareOp op, Datum value)
+objectid_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
 	return pns_filter_compare(qual->column->native, op, objectid_scalar(value));
 }
 
 /*
- * objectid_certain: every ObjectId.
+ * objectid_bounds: what compares with an ObjectId is one.
  */
 static bool
-objectid_certain(const PnsTableColumn *column, PnsBsonBuilder *builder)
+objectid_bounds(const PnsQual *qual, Datum value)
 {
-	if (builder != NULL)
-		pns_bson_append_cstring(builder, "$type", "objectId");
 	return true;
+}
+
+/*
+ * objectid_fits: every ObjectId.
+ */
+static PnsFilter
+objectid_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
+{
+	*all = true;
+	if (bounds.lower || bounds.upper)
+		return pns_filter_all();
+	return pns_filter_type(column->native, pns_objectid_rules.types);
 }

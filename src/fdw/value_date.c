@@ -19,24 +19,37 @@
 #define MILLISECONDS_PER_DAY INT64CONST(86400000)
 #define POSTGRES_EPOCH_DAYS (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)
 
+/* The years 1 to 9999, which every server takes in a command. */
+#define FIRST_PLAIN_DATE INT64CONST(-62135596800000)
+#define LAST_PLAIN_DATE INT64CONST(253402300799999)
+
 static bool timestamp_points(const PnsQual *qual, Datum value, List **scalars);
-static PnsFilter timestamp_range(const PnsQual *qual, PnsCompareOp op, Datum value);
-static PnsFilter date_range(const PnsQual *qual, PnsCompareOp op, Datum value);
-static bool date_certain(const PnsTableColumn *column, PnsBsonBuilder *builder);
+static PnsFilter timestamp_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+static bool timestamp_bounds(const PnsQual *qual, Datum value);
+static PnsFilter date_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+static bool date_bounds(const PnsQual *qual, Datum value);
+static PnsFilter date_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
+static PnsFilter is_held(const PnsTableColumn *column);
+static void append_milliseconds(PnsBsonBuilder *builder, const char *key, const char *operator,
+								const char *path, int64 number);
 
 /* timestamp, with time zone or without */
 const PnsValueRules pns_timestamp_rules = {
 	.types = {"date", NULL},
+	.strangers = {"array", NULL},
 	.points = timestamp_points,
 	.range = timestamp_range,
-	.certain = date_certain,
+	.bounds = timestamp_bounds,
+	.fits = date_fits,
 };
 
 /* date */
 const PnsValueRules pns_date_rules = {
 	.types = {"date", NULL},
+	.strangers = {"array", NULL},
 	.range = date_range,
-	.certain = date_certain,
+	.bounds = date_bounds,
+	.fits = date_fits,
 };
 
 /*
@@ -106,7 +119,7 @@ timestamp_points(const PnsQual *qual, Datum value, List **scalars)
  * timestamp_range: stored dates are whole milliseconds.
  */
 static PnsFilter
-timestamp_range(const PnsQual *qual, PnsCompareOp op, Datum value)
+timestamp_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
 	Timestamp	timestamp = DatumGetTimestamp(value);
 	int64		milliseconds;
@@ -124,10 +137,19 @@ timestamp_range(const PnsQual *qual, PnsCompareOp op, Datum value)
 }
 
 /*
+ * timestamp_bounds: infinity keeps no date out.
+ */
+static bool
+timestamp_bounds(const PnsQual *qual, Datum value)
+{
+	return !TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value));
+}
+
+/*
  * date_range: a day is the milliseconds from its midnight, UTC, to the next.
  */
 static PnsFilter
-date_range(const PnsQual *qual, PnsCompareOp op, Datum value)
+date_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
 	const char *path = qual->column->native;
 	DateADT		date = DatumGetDateADT(value);
@@ -152,20 +174,101 @@ date_range(const PnsQual *qual, PnsCompareOp op, Datum value)
 }
 
 /*
- * date_certain: dates that every date and time type of PostgreSQL can hold,
- * unless the column's precision leaves some out.
+ * date_bounds: infinity keeps no date out.
  */
 static bool
-date_certain(const PnsTableColumn *column, PnsBsonBuilder *builder)
+date_bounds(const PnsQual *qual, Datum value)
 {
-	if (column_unit(column) > 1)
-		return false;
-	if (builder == NULL)
-		return true;
+	return !DATE_NOT_FINITE(DatumGetDateADT(value));
+}
 
-	/* the years 1 to 9999, which every server takes in a command */
-	pns_bson_append_cstring(builder, "$type", "date");
-	pns_bson_append_date(builder, "$gte", INT64CONST(-62135596800000));
-	pns_bson_append_date(builder, "$lte", INT64CONST(253402300799999));
-	return true;
+/*
+ * date_fits: dates that the column's type can hold.  Those of four-digit
+ * years can be told by comparisons; for the others and for a column with a
+ * precision it takes an expression.
+ */
+static PnsFilter
+date_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
+{
+	const char *path = column->native;
+	PnsFilter	low;
+	PnsFilter	high;
+
+	*all = true;
+	if (column_unit(column) > 1)
+		return is_held(column);
+	if (bounds.lower && bounds.upper)
+		return pns_filter_all();
+
+	low = bounds.lower ? pns_filter_all() :
+		pns_filter_compare(path, PNS_GE, pns_date_scalar(FIRST_PLAIN_DATE));
+	high = bounds.upper ? pns_filter_all() :
+		pns_filter_compare(path, PNS_LE, pns_date_scalar(LAST_PLAIN_DATE));
+	return pns_filter_or(pns_filter_and(list_make2(&low, &high)), is_held(column));
+}
+
+/*
+ * is_held makes the filter for dates in the range of the column's type that
+ * lie on its precision's units.  Other values are none, and no error.
+ */
+static PnsFilter
+is_held(const PnsTableColumn *column)
+{
+	bool		is_date = column->base_type == DATEOID;
+	int64		end = is_date ? DATE_END_JULIAN : TIMESTAMP_END_JULIAN;
+	int64		low = (DATETIME_MIN_JULIAN - UNIX_EPOCH_JDATE) * MILLISECONDS_PER_DAY;
+	int64		high = (end - UNIX_EPOCH_JDATE) * MILLISECONDS_PER_DAY;
+	PnsBsonBuilder builder;
+
+	/* { $expr: { $cond: [ <is it one>, <are its milliseconds so>, false ] } } */
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, "$expr");
+	pns_bson_open_array(&builder, "$cond");
+
+	pns_bson_open_document(&builder, "0");
+	pns_bson_open_array(&builder, "$eq");
+	pns_bson_open_document(&builder, "0");
+	pns_filter_append_path(&builder, "$type", column->native);
+	pns_bson_close(&builder);
+	pns_bson_append_cstring(&builder, "1", "date");
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+
+	pns_bson_open_document(&builder, "1");
+	pns_bson_open_array(&builder, "$and");
+	append_milliseconds(&builder, "0", "$gte", column->native, low);
+	append_milliseconds(&builder, "1", "$lt", column->native, high);
+	if (column_unit(column) > 1)
+	{
+		pns_bson_open_document(&builder, "2");
+		pns_bson_open_array(&builder, "$eq");
+		append_milliseconds(&builder, "0", "$mod", column->native, column_unit(column));
+		pns_bson_append_int32(&builder, "1", 0);
+		pns_bson_close(&builder);
+		pns_bson_close(&builder);
+	}
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+
+	pns_bson_append_bool(&builder, "2", false);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	return pns_filter_finish(&builder);
+}
+
+/*
+ * append_milliseconds appends { operator: [ <milliseconds of a date>, number ] }.
+ */
+static void
+append_milliseconds(PnsBsonBuilder *builder, const char *key, const char *operator,
+					const char *path, int64 number)
+{
+	pns_bson_open_document(builder, key);
+	pns_bson_open_array(builder, operator);
+	pns_bson_open_document(builder, "0");
+	pns_filter_append_path(builder, "$toLong", path);
+	pns_bson_close(builder);
+	pns_bson_append_int64(builder, "1", number);
+	pns_bson_close(builder);
+	pns_bson_close(builder);
 }

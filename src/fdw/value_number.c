@@ -35,55 +35,70 @@
 #define NUMERIC_TINY 1e-290
 
 static bool int_points(const PnsQual *qual, Datum value, List **scalars);
-static PnsFilter int_range(const PnsQual *qual, PnsCompareOp op, Datum value);
-static bool int_certain(const PnsTableColumn *column, PnsBsonBuilder *builder);
+static PnsFilter int_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+static bool int_bounds(const PnsQual *qual, Datum value);
+static PnsFilter int_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
+static PnsFilter is_whole(const char *path);
 static bool float8_points(const PnsQual *qual, Datum value, List **scalars);
-static PnsFilter float8_range(const PnsQual *qual, PnsCompareOp op, Datum value);
-static bool float8_certain(const PnsTableColumn *column, PnsBsonBuilder *builder);
+static PnsFilter float8_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+static PnsFilter float8_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
 static bool float4_points(const PnsQual *qual, Datum value, List **scalars);
-static PnsFilter float4_range(const PnsQual *qual, PnsCompareOp op, Datum value);
+static PnsFilter float4_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+static PnsFilter float4_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
 static bool numeric_points(const PnsQual *qual, Datum value, List **scalars);
-static PnsFilter numeric_range(const PnsQual *qual, PnsCompareOp op, Datum value);
-static bool numeric_certain(const PnsTableColumn *column, PnsBsonBuilder *builder);
+static PnsFilter numeric_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+static PnsFilter numeric_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
 static bool bool_points(const PnsQual *qual, Datum value, List **scalars);
-static bool bool_certain(const PnsTableColumn *column, PnsBsonBuilder *builder);
+static PnsFilter bool_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+static PnsFilter bool_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
 
 /* int2, int4, int8 */
 const PnsValueRules pns_int_rules = {
 	.types = {"int", "long", "double", "decimal", NULL},
+	.strangers = {"array", NULL},
 	.points = int_points,
 	.range = int_range,
-	.certain = int_certain,
+	.bounds = int_bounds,
+	.fits = int_fits,
 };
 
 /* float4 */
 const PnsValueRules pns_float4_rules = {
 	.types = {"double", "int", "long", NULL},
+	.strangers = {"array", "decimal", NULL},
 	.points = float4_points,
 	.range = float4_range,
+	.bounds = pns_number_bounds,
+	.fits = float4_fits,
 };
 
 /* float8 */
 const PnsValueRules pns_float8_rules = {
 	.types = {"double", "int", "long", NULL},
+	.strangers = {"array", "decimal", NULL},
 	.points = float8_points,
 	.range = float8_range,
-	.certain = float8_certain,
+	.bounds = pns_number_bounds,
+	.fits = float8_fits,
 };
 
 /* numeric */
 const PnsValueRules pns_numeric_rules = {
 	.types = {"decimal", "double", "int", "long", NULL},
+	.strangers = {"array", NULL},
 	.points = numeric_points,
 	.range = numeric_range,
-	.certain = numeric_certain,
+	.bounds = pns_number_bounds,
+	.fits = numeric_fits,
 };
 
 /* bool */
 const PnsValueRules pns_bool_rules = {
 	.types = {"bool", NULL},
+	.strangers = {"array", NULL},
 	.points = bool_points,
-	.certain = bool_certain,
+	.range = bool_range,
+	.fits = bool_fits,
 };
 
 /*
@@ -104,87 +119,185 @@ int_operand(const PnsQual *qual, Datum value)
 }
 
 /*
+ * int_limits gives the range of a column.
+ */
+static void
+int_limits(const PnsTableColumn *column, int64 *low, int64 *high)
+{
+	switch (column->base_type)
+	{
+		case INT2OID:
+			*low = PG_INT16_MIN;
+			*high = PG_INT16_MAX;
+			break;
+		case INT4OID:
+			*low = PG_INT32_MIN;
+			*high = PG_INT32_MAX;
+			break;
+		default:
+			*low = PG_INT64_MIN;
+			*high = PG_INT64_MAX;
+			break;
+	}
+}
+
+/*
+ * int_bounds: what is out of the column's range keeps nothing out of it.
+ */
+static bool
+int_bounds(const PnsQual *qual, Datum value)
+{
+	int64		number = int_operand(qual, value);
+	int64		low;
+	int64		high;
+
+	int_limits(qual->column, &low, &high);
+	return number >= low && number <= high;
+}
+
+/*
  * int_points: MongoDB finds an integer in all of its representations.  What
  * is out of the column's range equals no value of the column.
  */
 static bool
 int_points(const PnsQual *qual, Datum value, List **scalars)
 {
-	int64		number = int_operand(qual, value);
-
-	if (qual->column->base_type == INT2OID &&
-		(number < PG_INT16_MIN || number > PG_INT16_MAX))
+	if (!int_bounds(qual, value))
 		return true;
-	if (qual->column->base_type == INT4OID &&
-		(number < PG_INT32_MIN || number > PG_INT32_MAX))
-		return true;
-	return pns_add_point(scalars, pns_int_scalar(number));
+	return pns_add_point(scalars, pns_int_scalar(int_operand(qual, value)));
 }
 
 /*
- * int_range: numbers that do not fit the column are let in.
+ * int_range: that numbers fit the column is int_fits' to say.
  */
 static PnsFilter
-int_range(const PnsQual *qual, PnsCompareOp op, Datum value)
+int_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
 	return pns_filter_compare(qual->column->native, op,
 							  pns_int_scalar(int_operand(qual, value)));
 }
 
 /*
- * int_certain: integers of a width that the column has.
+ * int_fits: whole numbers in the column's range.
  */
-static bool
-int_certain(const PnsTableColumn *column, PnsBsonBuilder *builder)
+static PnsFilter
+int_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
 {
-	if (builder == NULL)
-		return true;
+	static const char *const integer_types[] = {"int", "long", NULL};
+	const char *path = column->native;
+	List	   *filters = NIL;
+	int64		low;
+	int64		high;
 
-	if (column->base_type == INT8OID)
-	{
-		pns_bson_open_array(builder, "$type");
-		pns_bson_append_cstring(builder, "0", "int");
-		pns_bson_append_cstring(builder, "1", "long");
-		pns_bson_close(builder);
-		return true;
-	}
+	*all = true;
+	int_limits(column, &low, &high);
+	if (!bounds.lower)
+		filters = lappend(filters, pns_filter_copy(pns_filter_compare(path, PNS_GE,
+																	  pns_int_scalar(low))));
+	if (!bounds.upper)
+		filters = lappend(filters, pns_filter_copy(pns_filter_compare(path, PNS_LE,
+																	  pns_int_scalar(high))));
+	filters = lappend(filters,
+					  pns_filter_copy(pns_filter_or(pns_filter_type(path, integer_types),
+													is_whole(path))));
+	return pns_filter_and(filters);
+}
 
-	pns_bson_append_cstring(builder, "$type", "int");
-	if (column->base_type == INT2OID)
-	{
-		pns_bson_append_int32(builder, "$gte", PG_INT16_MIN);
-		pns_bson_append_int32(builder, "$lte", PG_INT16_MAX);
-	}
-	return true;
+/*
+ * is_whole makes the filter for doubles and decimals without a fraction, which
+ * no operator of a $match tells.  Other values are none, and no error.
+ */
+static PnsFilter
+is_whole(const char *path)
+{
+	PnsBsonBuilder builder;
+
+	/*
+	 * { $expr: { $cond: [ <is it one>, <is it what $trunc makes of it>, false
+	 * ] } }
+	 */
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, "$expr");
+	pns_bson_open_array(&builder, "$cond");
+
+	pns_bson_open_document(&builder, "0");
+	pns_bson_open_array(&builder, "$in");
+	pns_bson_open_document(&builder, "0");
+	pns_filter_append_path(&builder, "$type", path);
+	pns_bson_close(&builder);
+	pns_bson_open_array(&builder, "1");
+	pns_bson_append_cstring(&builder, "0", "double");
+	pns_bson_append_cstring(&builder, "1", "decimal");
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+
+	pns_bson_open_document(&builder, "1");
+	pns_bson_open_array(&builder, "$eq");
+	pns_filter_append_path(&builder, "0", path);
+	pns_bson_open_document(&builder, "1");
+	pns_filter_append_path(&builder, "$trunc", path);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+
+	pns_bson_append_bool(&builder, "2", false);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	return pns_filter_finish(&builder);
 }
 
 /* ---------- floating point ---------- */
 
 /*
+ * pns_number_bounds: NaN is above all numbers, and keeps none out.
+ */
+bool
+pns_number_bounds(const PnsQual *qual, Datum value)
+{
+	switch (qual->operand_type)
+	{
+		case FLOAT4OID:
+			return !isnan(DatumGetFloat4(value));
+		case FLOAT8OID:
+			return !isnan(DatumGetFloat8(value));
+		default:
+			return !numeric_is_nan(DatumGetNumeric(value));
+	}
+}
+
+/*
  * number_range makes the filter for numbers that compare so with something
- * between low and high.  NaN is above all numbers to PostgreSQL, and apart
- * from them to MongoDB's comparisons.
+ * that all from low to high are equal to.  NaN is above all numbers to
+ * PostgreSQL, and apart from them to MongoDB's comparisons.
  */
 static PnsFilter
-number_range(const PnsQual *qual, PnsCompareOp op, float8 low, float8 high)
+number_range(const PnsQual *qual, PnsCompareOp op, PnsScalar low, PnsScalar high,
+			 bool bounded)
 {
 	const char *path = qual->column->native;
-	PnsScalar	nan = pns_double_scalar(get_float8_nan());
 	PnsFilter	filter;
 
 	switch (op)
 	{
 		case PNS_EQ:
-			return pns_filter_between(path, pns_double_scalar(low), pns_double_scalar(high));
+			return pns_filter_between(path, low, high);
 		case PNS_LT:
+			return pns_filter_compare(path, op, low);
 		case PNS_LE:
-			return pns_filter_compare(path, low == high ? op : PNS_LE, pns_double_scalar(high));
+			return pns_filter_compare(path, op, high);
+		case PNS_GT:
+			filter = pns_filter_compare(path, op, high);
+			break;
 		default:
-			filter = pns_filter_compare(path, low == high ? op : PNS_GE, pns_double_scalar(low));
-			if (qual->bounded)
-				return filter;
-			return pns_filter_or(filter, pns_filter_compare(path, PNS_EQ, nan));
+			filter = pns_filter_compare(path, op, low);
+			break;
 	}
+
+	if (bounded)
+		return filter;
+	return pns_filter_or(filter, pns_filter_compare(path, PNS_EQ,
+													pns_double_scalar(get_float8_nan())));
 }
 
 /*
@@ -194,6 +307,9 @@ static PnsFilter
 nan_range(const PnsQual *qual, PnsCompareOp op)
 {
 	const char *path = qual->column->native;
+	PnsScalar	nan = pns_double_scalar(get_float8_nan());
+	PnsFilter	numbers = pns_filter_type(path, pns_fdw_value_rules(qual->class)->types);
+	PnsFilter	others = pns_filter_compare(path, PNS_NE, nan);
 
 	switch (op)
 	{
@@ -201,9 +317,11 @@ nan_range(const PnsQual *qual, PnsCompareOp op)
 			return pns_filter_none();
 		case PNS_EQ:
 		case PNS_GE:
-			return pns_filter_compare(path, PNS_EQ, pns_double_scalar(get_float8_nan()));
+			return pns_filter_compare(path, PNS_EQ, nan);
+		case PNS_LT:
+			return pns_filter_and(list_make2(&numbers, &others));
 		default:
-			return pns_filter_type(path, pns_fdw_value_rules(qual->class)->types);
+			return numbers;
 	}
 }
 
@@ -219,6 +337,42 @@ float_operand(const PnsQual *qual, Datum value)
 }
 
 /*
+ * is_rounded_to tells whether integers other than itself are read as a float8.
+ */
+static bool
+is_rounded_to(float8 number)
+{
+	return fabs(number) >= FLOAT8_EXACT_LIMIT && fabs(number) <= -(float8) PG_INT64_MIN;
+}
+
+/*
+ * read_as finds the numbers that are read as a float8: itself, and the long
+ * integers that are rounded to it, of which there are up to a thousand.  No
+ * double but itself lies among them.
+ */
+static void
+read_as(float8 number, PnsScalar *low, PnsScalar *high)
+{
+	bool		above = number >= -(float8) PG_INT64_MIN;
+	int64		integer;
+
+	*low = *high = pns_double_scalar(number);
+	if (!is_rounded_to(number))
+		return;
+
+	integer = above ? PG_INT64_MAX : (int64) number;
+	while (integer > PG_INT64_MIN && (float8) (integer - 1) == number)
+		integer--;
+	*low = pns_int_scalar(integer);
+	if (above)
+		return;					/* itself is the greatest */
+	integer = (int64) number;
+	while (integer < PG_INT64_MAX && (float8) (integer + 1) == number)
+		integer++;
+	*high = pns_int_scalar(integer);
+}
+
+/*
  * float8_points: integers beyond 2^53 are rounded when they are read, so that
  * several are equal to one float8.
  */
@@ -227,41 +381,37 @@ float8_points(const PnsQual *qual, Datum value, List **scalars)
 {
 	float8		number = float_operand(qual, value);
 
-	if (fabs(number) >= FLOAT8_EXACT_LIMIT && !isinf(number))
+	if (is_rounded_to(number))
 		return false;
 	return pns_add_point(scalars, pns_double_scalar(number));
 }
 
 /*
- * float8_range: as far as integers may have been rounded, the range is wider.
+ * float8_range: as far as integers are rounded, an operand stands for many.
  */
 static PnsFilter
-float8_range(const PnsQual *qual, PnsCompareOp op, Datum value)
+float8_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
 	float8		number = float_operand(qual, value);
+	PnsScalar	low;
+	PnsScalar	high;
 
 	if (isnan(number))
 		return nan_range(qual, op);
-	if (fabs(number) < FLOAT8_EXACT_LIMIT || isinf(number))
-		return number_range(qual, op, number, number);
-	return number_range(qual, op, nextafter(number, -INFINITY), nextafter(number, INFINITY));
+	read_as(number, &low, &high);
+	return number_range(qual, op, low, high, bounded);
 }
 
 /*
- * float8_certain: every double and every integer.
+ * float8_fits: every double and every integer.
  */
-static bool
-float8_certain(const PnsTableColumn *column, PnsBsonBuilder *builder)
+static PnsFilter
+float8_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
 {
-	if (builder == NULL)
-		return true;
-
-	pns_bson_open_array(builder, "$type");
-	pns_bson_append_cstring(builder, "0", "double");
-	pns_bson_append_cstring(builder, "1", "int");
-	pns_bson_append_cstring(builder, "2", "long");
-	pns_bson_close(builder);
-	return true;
+	*all = true;
+	if (bounds.lower || bounds.upper)
+		return pns_filter_all();	/* what is compared is a number */
+	return pns_filter_type(column->native, pns_float8_rules.types);
 }
 
 /*
@@ -272,30 +422,92 @@ float4_points(const PnsQual *qual, Datum value, List **scalars)
 {
 	float8		number = float_operand(qual, value);
 
-	if (!isnan(number) && !isinf(number))
+	if (!isnan(number) && !isinf(number) && number != 0)
 		return false;
 	return pns_add_point(scalars, pns_double_scalar(number));
 }
 
 /*
- * float4_range: what is rounded to a float4 lies between its neighbours; two
- * steps hold an operand that is none itself.
+ * lowest_read_as finds the least double that is rounded to a float4, or above.
+ */
+static float8
+lowest_read_as(float4 number)
+{
+	float8		below = nextafterf(number, -INFINITY);
+	float8		found = isinf(number) ? ldexp(1.0, FLT_MAX_EXP) : number;
+
+	if (isinf(number) && number < 0)
+		return number;
+	for (;;)
+	{
+		float8		middle = below + (found - below) / 2;
+
+		if (middle <= below || middle >= found)
+			return found;
+		if ((float4) middle >= number)
+			found = middle;
+		else
+			below = middle;
+	}
+}
+
+/*
+ * float4_range: an operand stands for all that is rounded to it; one that is
+ * no float4 lies between two.
  */
 static PnsFilter
-float4_range(const PnsQual *qual, PnsCompareOp op, Datum value)
+float4_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
 	float8		number = float_operand(qual, value);
-	float4		low;
-	float4		high;
+	float4		above = (float4) number;
+	float4		below = (float4) number;
+	PnsScalar	low;
+	PnsScalar	high;
+	PnsScalar	unused;
 
 	if (isnan(number))
 		return nan_range(qual, op);
-	if (isinf(number))
-		return number_range(qual, op, number, number);
 
-	low = nextafterf(nextafterf((float4) number, -INFINITY), -INFINITY);
-	high = nextafterf(nextafterf((float4) number, INFINITY), INFINITY);
-	return number_range(qual, op, low, high);
+	if ((float8) above < number)
+		above = nextafterf(above, INFINITY);
+	else if ((float8) below > number)
+		below = nextafterf(below, -INFINITY);
+	if (op == PNS_EQ && above != below)
+		return pns_filter_none();
+
+	read_as(lowest_read_as(above), &low, &unused);
+	read_as(-lowest_read_as(-below), &unused, &high);
+	return number_range(qual, op, low, high, bounded);
+}
+
+/*
+ * float4_fits: what float8 takes, but for numbers that become infinite or
+ * zero.
+ */
+static PnsFilter
+float4_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
+{
+	const char *path = column->native;
+	float8		limits[2] = {lowest_read_as(nextafterf(0, 1)), lowest_read_as(INFINITY)};
+	float8		outer[2] = {0, INFINITY};
+	PnsFilter	filter = float8_fits(column, bounds, all);
+	List	   *filters = list_make1(&filter);
+
+	/* not within (0, the least), nor from what rounds up to infinity on */
+	for (int i = 0; i < 4; i++)
+	{
+		float8		sign = i % 2 == 0 ? 1 : -1;
+		PnsScalar	limit = pns_double_scalar(sign * limits[i / 2]);
+		PnsScalar	other = pns_double_scalar(sign * outer[i / 2]);
+		bool		low = (i / 2 == 0) == (sign > 0);
+		PnsFilter	one = pns_filter_compare(path, i / 2 == 0 ? (low ? PNS_LT : PNS_GT) :
+											 (low ? PNS_LE : PNS_GE), limit);
+		PnsFilter	two = pns_filter_compare(path, low ? PNS_GT : PNS_LT, other);
+
+		filters = lappend(filters,
+						  pns_filter_copy(pns_filter_not(pns_filter_and(list_make2(&one, &two)))));
+	}
+	return pns_filter_and(filters);
 }
 
 /*
@@ -333,7 +545,7 @@ numeric_points(const PnsQual *qual, Datum value, List **scalars)
  * numeric_range: a range that holds the numeric and what is read as it.
  */
 static PnsFilter
-numeric_range(const PnsQual *qual, PnsCompareOp op, Datum value)
+numeric_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
 	float8		number = numeric_operand(value);
 	float8		low;
@@ -352,20 +564,24 @@ numeric_range(const PnsQual *qual, PnsCompareOp op, Datum value)
 		low = number - fabs(number) * NUMERIC_SLACK - NUMERIC_TINY;
 		high = number + fabs(number) * NUMERIC_SLACK + NUMERIC_TINY;
 	}
-	return number_range(qual, op, low, high);
+	/* both ends are let in */
+	if (op == PNS_LT || op == PNS_LE)
+		return pns_filter_compare(qual->column->native, PNS_LE, pns_double_scalar(high));
+	if (op == PNS_GT)
+		op = PNS_GE;
+	return number_range(qual, op, pns_double_scalar(low), pns_double_scalar(high), bounded);
 }
 
 /*
- * numeric_certain: every number, unless digits are limited.
+ * numeric_fits: every number, unless digits are limited.
  */
-static bool
-numeric_certain(const PnsTableColumn *column, PnsBsonBuilder *builder)
+static PnsFilter
+numeric_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
 {
-	if (column->base_typmod >= 0)
-		return false;
-	if (builder != NULL)
-		pns_bson_append_cstring(builder, "$type", "number");
-	return true;
+	*all = column->base_typmod < 0;
+	if (!*all)
+		return pns_filter_none();
+	return pns_filter_type(column->native, pns_numeric_rules.types);
 }
 
 /*
@@ -380,12 +596,22 @@ bool_points(const PnsQual *qual, Datum value, List **scalars)
 }
 
 /*
- * bool_certain: every bool.
+ * bool_range: false is below true.
  */
-static bool
-bool_certain(const PnsTableColumn *column, PnsBsonBuilder *builder)
+static PnsFilter
+bool_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
-	if (builder != NULL)
-		pns_bson_append_cstring(builder, "$type", "bool");
-	return true;
+	PnsScalar	scalar = {.type = PNS_BSON_BOOL,.integer = DatumGetBool(value)};
+
+	return pns_filter_compare(qual->column->native, op, scalar);
+}
+
+/*
+ * bool_fits: every bool.
+ */
+static PnsFilter
+bool_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
+{
+	*all = true;
+	return pns_filter_type(column->native, pns_bool_rules.types);
 }

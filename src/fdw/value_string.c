@@ -24,37 +24,42 @@
 
 #define OBJECTID_HEX_SIZE (2 * PNS_OBJECTID_SIZE)
 
-/* Regular expressions do not count further than this. */
-#define REGEX_REPEAT_LIMIT 65535
-
 static bool text_points(const PnsQual *qual, Datum value, List **scalars);
-static PnsFilter text_range(const PnsQual *qual, PnsCompareOp op, Datum value);
-static bool text_certain(const PnsTableColumn *column, PnsBsonBuilder *builder);
-static PnsFilter bpchar_range(const PnsQual *qual, PnsCompareOp op, Datum value);
+static PnsFilter text_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+static PnsFilter text_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
+static PnsFilter is_not_longer(const PnsTableColumn *column, int limit);
+static PnsFilter bpchar_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
 static bool enum_points(const PnsQual *qual, Datum value, List **scalars);
-static PnsFilter enum_range(const PnsQual *qual, PnsCompareOp op, Datum value);
+static PnsFilter enum_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+static PnsFilter enum_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
+static PnsFilter labels_between(const PnsTableColumn *column, bool below, bool equal, bool above,
+								float4 position);
 static float4 label_position(Oid label);
 
 /* text, varchar, name */
 const PnsValueRules pns_text_rules = {
 	.types = {"string", "objectId", NULL},
+	.strangers = {"array", "symbol", NULL},
 	.points = text_points,
 	.range = text_range,
-	.certain = text_certain,
+	.fits = text_fits,
 };
 
 /* char(n) */
 const PnsValueRules pns_bpchar_rules = {
 	.types = {"string", NULL},
+	.strangers = {"array", "symbol", NULL},
 	.range = bpchar_range,
-	.certain = text_certain,
+	.fits = text_fits,
 };
 
 /* enums */
 const PnsValueRules pns_enum_rules = {
 	.types = {"string", NULL},
+	.strangers = {"array", "symbol", NULL},
 	.points = enum_points,
 	.range = enum_range,
+	.fits = enum_fits,
 };
 
 /*
@@ -170,21 +175,46 @@ objectid_of_hex(const char *hex)
 }
 
 /*
+ * longest gives the number of characters (of a name: bytes) that a column
+ * holds, or -1.
+ */
+static int
+longest(const PnsTableColumn *column)
+{
+	if (column->base_type == NAMEOID)
+		return NAMEDATALEN - 1;
+	if (column->base_typmod >= (int32) VARHDRSZ)
+		return column->base_typmod - VARHDRSZ;
+	return -1;
+}
+
+/*
+ * takes_objectids tells whether ObjectIds fit a column, as their digits.
+ */
+static bool
+takes_objectids(const PnsTableColumn *column)
+{
+	int			limit = longest(column);
+
+	return column->base_type != BPCHAROID && (limit < 0 || limit >= OBJECTID_HEX_SIZE);
+}
+
+/*
  * text_points: the string, and the ObjectId whose digits it is.  A string
  * longer than the column holds equals no value of it.
  */
 static bool
 text_points(const PnsQual *qual, Datum value, List **scalars)
 {
-	const PnsTableColumn *column = qual->column;
+	int			limit = longest(qual->column);
 	const char *data;
 	int			size;
 	char		hex[OBJECTID_HEX_SIZE];
 	bool		is_hex;
 
 	text_operand(qual, value, &data, &size);
-	if (column->base_type == VARCHAROID && column->base_typmod >= (int32) VARHDRSZ &&
-		pg_mbstrlen_with_len(data, size) > column->base_typmod - (int32) VARHDRSZ)
+	if (qual->column->base_type == VARCHAROID && limit >= 0 &&
+		pg_mbstrlen_with_len(data, size) > limit)
 		return true;
 
 	(void) pns_add_point(scalars, string_scalar(data, size));
@@ -198,7 +228,7 @@ text_points(const PnsQual *qual, Datum value, List **scalars)
  * of their digits, which is that of their bytes too.
  */
 static PnsFilter
-text_range(const PnsQual *qual, PnsCompareOp op, Datum value)
+text_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
 	static const char *const objectid_type[] = {"objectId", NULL};
 	const char *path = qual->column->native;
@@ -213,7 +243,9 @@ text_range(const PnsQual *qual, PnsCompareOp op, Datum value)
 	text_operand(qual, value, &data, &size);
 	strings = pns_filter_compare(path, op, string_scalar(data, size));
 
-	if (!hex_at_least(data, size, hex, &is_hex))
+	if (!takes_objectids(qual->column))
+		objectids = pns_filter_none();
+	else if (!hex_at_least(data, size, hex, &is_hex))
 		objectids = upper ? pns_filter_type(path, objectid_type) : pns_filter_none();
 	else if (is_hex)
 		objectids = pns_filter_compare(path, op, objectid_of_hex(hex));
@@ -223,31 +255,68 @@ text_range(const PnsQual *qual, PnsCompareOp op, Datum value)
 }
 
 /*
- * text_certain: strings of printable ASCII, no longer than the column holds.
- * Others may hold what PostgreSQL cannot, such as a NUL.
+ * text_fits: strings without a NUL that are valid UTF-8, as what matches a
+ * regular expression is, and are no longer than the column holds; ObjectIds.
+ * Where the database is not in UTF-8, others than ASCII may not be in its
+ * encoding.
  */
-static bool
-text_certain(const PnsTableColumn *column, PnsBsonBuilder *builder)
+static PnsFilter
+text_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
 {
-	int			limit = -1;
+	static const char *const objectid_type[] = {"objectId", NULL};
+	const char *path = column->native;
+	int			limit = longest(column);
+	PnsFilter	filter;
+	PnsFilter	length;
 
-	if (column->base_type == NAMEOID)
-		limit = NAMEDATALEN - 1;
-	else if (column->base_typmod >= (int32) VARHDRSZ)
-		limit = column->base_typmod - VARHDRSZ;
+	*all = GetDatabaseEncoding() == PG_UTF8;
+	filter = pns_filter_regex(path, *all ? "^[^\\x00]*$" : "^[\\x01-\\x7f]*$", NULL);
+	if (takes_objectids(column))
+		filter = pns_filter_or(filter, pns_filter_type(path, objectid_type));
+	if (limit < 0)
+		return filter;
+	length = is_not_longer(column, limit);
+	return pns_filter_and(list_make2(&filter, &length));
+}
 
-	if (limit > REGEX_REPEAT_LIMIT)
-		return false;
-	if (builder == NULL)
-		return true;
+/*
+ * is_not_longer makes the filter for strings up to a length, and all else.
+ * Regular expressions do not count as far as a varchar does.
+ */
+static PnsFilter
+is_not_longer(const PnsTableColumn *column, int limit)
+{
+	PnsBsonBuilder builder;
 
-	pns_bson_append_cstring(builder, "$type", "string");
-	if (limit >= 0)
-		pns_bson_append_cstring(builder, "$regex",
-								psprintf("^[ -~]{0,%d}$(?!\\n)", limit));
-	else
-		pns_bson_append_cstring(builder, "$regex", "^[ -~]*$(?!\\n)");
-	return true;
+	/* { $expr: { $cond: [ <is it a string>, <is it short>, true ] } } */
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, "$expr");
+	pns_bson_open_array(&builder, "$cond");
+
+	pns_bson_open_document(&builder, "0");
+	pns_bson_open_array(&builder, "$eq");
+	pns_bson_open_document(&builder, "0");
+	pns_filter_append_path(&builder, "$type", column->native);
+	pns_bson_close(&builder);
+	pns_bson_append_cstring(&builder, "1", "string");
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+
+	pns_bson_open_document(&builder, "1");
+	pns_bson_open_array(&builder, "$lte");
+	pns_bson_open_document(&builder, "0");
+	pns_filter_append_path(&builder,
+						   column->base_type == NAMEOID ? "$strLenBytes" : "$strLenCP",
+						   column->native);
+	pns_bson_close(&builder);
+	pns_bson_append_int32(&builder, "1", limit);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+
+	pns_bson_append_bool(&builder, "2", true);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	return pns_filter_finish(&builder);
 }
 
 /*
@@ -256,7 +325,7 @@ text_certain(const PnsTableColumn *column, PnsBsonBuilder *builder)
  * has other characters below the blank is let in for an upper bound.
  */
 static PnsFilter
-bpchar_range(const PnsQual *qual, PnsCompareOp op, Datum value)
+bpchar_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
 	const char *path = qual->column->native;
 	BpChar	   *string = DatumGetBpCharPP(value);
@@ -298,21 +367,42 @@ enum_points(const PnsQual *qual, Datum value, List **scalars)
  * they were declared.
  */
 static PnsFilter
-enum_range(const PnsQual *qual, PnsCompareOp op, Datum value)
+enum_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
-	float4		position = label_position(DatumGetObjectId(value));
+	bool		below = op == PNS_LT || op == PNS_LE;
+	bool		equal = op == PNS_LE || op == PNS_GE;
+
+	return labels_between(qual->column, below, equal, !below,
+						  label_position(DatumGetObjectId(value)));
+}
+
+/*
+ * enum_fits: the labels.
+ */
+static PnsFilter
+enum_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
+{
+	*all = true;
+	return labels_between(column, true, true, true, 0);
+}
+
+/*
+ * labels_between makes the filter for the labels below a position, at it and
+ * above it.
+ */
+static PnsFilter
+labels_between(const PnsTableColumn *column, bool below, bool equal, bool above,
+			   float4 position)
+{
 	CatCList   *labels = SearchSysCacheList1(ENUMTYPOIDNAME,
-											 ObjectIdGetDatum(qual->column->base_type));
+											 ObjectIdGetDatum(column->base_type));
 	List	   *scalars = NIL;
 
 	for (int i = 0; i < labels->n_members; i++)
 	{
 		Form_pg_enum label = (Form_pg_enum) GETSTRUCT(&labels->members[i]->tuple);
-		bool		below = label->enumsortorder < position;
-		bool		equal = label->enumsortorder == position;
-		bool		wanted = op == PNS_LT ? below :
-		op == PNS_LE ? below || equal :
-		op == PNS_GE ? !below : !below && !equal;
+		bool		wanted = label->enumsortorder < position ? below :
+		label->enumsortorder > position ? above : equal;
 
 		if (wanted)
 			(void) pns_add_point(&scalars, string_scalar(pstrdup(NameStr(label->enumlabel)),
@@ -320,7 +410,7 @@ enum_range(const PnsQual *qual, PnsCompareOp op, Datum value)
 	}
 	ReleaseSysCacheList(labels);
 
-	return scalars != NIL ? pns_filter_points(qual->column->native, scalars) : pns_filter_none();
+	return scalars != NIL ? pns_filter_points(column->native, scalars) : pns_filter_none();
 }
 
 /*

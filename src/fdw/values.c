@@ -104,22 +104,21 @@ pns_fdw_type_class(Oid type)
 }
 
 /*
- * pns_fdw_value_is_nan tells whether an operand is the NaN of its type.
+ * pns_fdw_fits_exactly tells whether MongoDB can tell the values that fit a
+ * column from those that do not.  A domain's constraints are known here only.
  */
 bool
-pns_fdw_value_is_nan(const PnsQual *qual, Datum value)
+pns_fdw_fits_exactly(const PnsTableColumn *column)
 {
-	switch (qual->operand_type)
-	{
-		case FLOAT4OID:
-			return isnan(DatumGetFloat4(value));
-		case FLOAT8OID:
-			return isnan(DatumGetFloat8(value));
-		case NUMERICOID:
-			return numeric_is_nan(DatumGetNumeric(value));
-		default:
-			return false;
-	}
+	const PnsValueRules *rules = pns_fdw_value_rules(pns_fdw_value_class(column));
+	PnsBounds	unbounded = {false, false};
+	bool		all = false;
+
+	if (column->native == NULL || column->codec.type != column->base_type ||
+		rules->fits == NULL)
+		return false;
+	(void) rules->fits(column, unbounded, &all);
+	return all;
 }
 
 /*
