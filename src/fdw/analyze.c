@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * analyze.c
- *	  ANALYZE of a foreign table: a sample drawn by the server.
+ *	  ANALYZE of a foreign table: a sample drawn by the server, and its indexes.
  *
  *-------------------------------------------------------------------------
  */
@@ -60,6 +60,7 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows,
 								 table->fetch_size);
 	nrows = read_sample(cursor, decoder, RelationGetDescr(relation), rows, targrows);
 	pns_mongo_cursor_close(cursor);
+	pns_fdw_learn_indexes(table, userid);
 
 	*totalrows = Max(pns_fdw_collection_stats(table, userid, false).documents, nrows);
 	*totaldeadrows = 0;

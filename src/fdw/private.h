@@ -349,6 +349,21 @@ typedef struct PnsCollectionStats
 
 extern PnsCollectionStats pns_fdw_collection_stats(const PnsTable *table, Oid userid,
 												   bool fresh);
+extern char *pns_fdw_collection_type(PnsConnection *connection, const PnsTable *table);
+
+/* ---------- index.c ---------- */
+
+/* An index of a collection. */
+typedef struct PnsIndex
+{
+	char	   *name;
+	List	   *paths;			/* C strings, as PnsTableColumn.native says them */
+	List	   *descending;		/* of Integer: is each in descending order? */
+	bool		sparse;			/* documents without the fields are not in it */
+} PnsIndex;
+
+extern List *pns_fdw_known_indexes(const PnsTable *table, Oid userid);
+extern void pns_fdw_learn_indexes(const PnsTable *table, Oid userid);
 
 /* ---------- analyze.c ---------- */
 

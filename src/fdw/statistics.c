@@ -40,7 +40,6 @@ typedef struct StatsEntry
 static HTAB *stats_cache = NULL;
 
 static PnsCollectionStats fetch_stats(const PnsTable *table, Oid userid);
-static char *collection_type(PnsConnection *connection, const PnsTable *table);
 static float8 count_documents(PnsConnection *connection, const PnsTable *table);
 static StatsKey make_key(const PnsTable *table, Oid userid);
 static void create_cache(void);
@@ -84,7 +83,7 @@ static PnsCollectionStats
 fetch_stats(const PnsTable *table, Oid userid)
 {
 	PnsConnection *connection = pns_mongo_get_connection(table->serverid, userid);
-	char	   *type = collection_type(connection, table);
+	char	   *type = pns_fdw_collection_type(connection, table);
 	PnsCollectionStats stats = {0, 0};
 	PnsBsonBuilder builder;
 	PnsDocument reply;
@@ -110,11 +109,11 @@ fetch_stats(const PnsTable *table, Oid userid)
 }
 
 /*
- * collection_type asks the server of what type a table's collection is, NULL
+ * pns_fdw_collection_type asks the server of what type a table's collection is, NULL
  * where there is none.  Whoever may read the collection may ask that.
  */
-static char *
-collection_type(PnsConnection *connection, const PnsTable *table)
+char *
+pns_fdw_collection_type(PnsConnection *connection, const PnsTable *table)
 {
 	PnsBsonBuilder builder;
 	PnsCursor  *cursor;
