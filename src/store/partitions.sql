@@ -10,7 +10,10 @@
 --
 -- Partitions are members of the extension, so pg_dump does not describe them.
 -- Their rows travel with the default partition, see create_default_partition,
--- and the list of them with partitions_to_restore.
+-- and the list of them with a_partition_to_restore.  Both restore by triggers
+-- that fire for session_replication_role = replica too: pg_restore --jobs needs
+-- that setting, as it does not load a table of an extension after those that its
+-- foreign keys name.
 
 CREATE TABLE pynomaly.partition_rules (
     parent       text PRIMARY KEY,
@@ -176,6 +179,7 @@ BEGIN
     EXECUTE format('CREATE TRIGGER aa_leave_default_partition BEFORE INSERT ON %s '
                    'FOR EACH ROW EXECUTE FUNCTION pynomaly.leave_default_partition(%L, %L)',
                    child, parent, pynomaly.partition_key(parent));
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER aa_leave_default_partition', child);
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO columns
     FROM pg_attribute
     WHERE attrelid = child::regclass AND attnum > 0 AND NOT attisdropped;
@@ -469,6 +473,12 @@ BEGIN
        AND NOT EXISTS (SELECT FROM pynomaly.partitions p
                        WHERE p.parent = NEW.parent AND p.month = NEW.month)
     THEN
+        -- Before the locks on the parents, as those who load rows do: these may
+        -- come side by side.
+        EXECUTE (
+            SELECT 'LOCK TABLE ' || string_agg(format('pynomaly.%I', f.name || '_default'), ', ')
+                   || ' IN ACCESS EXCLUSIVE MODE'
+            FROM unnest(pynomaly.partition_family(NEW.parent)) AS f (name));
         PERFORM pynomaly.create_month(NEW.parent, NEW.month);
     END IF;
     RETURN NULL;
@@ -480,6 +490,7 @@ REVOKE ALL ON FUNCTION pynomaly.restore_partition() FROM PUBLIC;
 
 CREATE TRIGGER restore_partition BEFORE INSERT ON pynomaly.a_partition_to_restore
     FOR EACH ROW EXECUTE FUNCTION pynomaly.restore_partition();
+ALTER TABLE pynomaly.a_partition_to_restore ENABLE ALWAYS TRIGGER restore_partition;
 
 -- Straight from the catalog: pg_dump does not read views.
 SELECT pg_catalog.pg_extension_config_dump('pynomaly.a_partition_to_restore', $$
