@@ -37,7 +37,9 @@ static void append_key_stage(PnsPipeline *pipeline, const PnsJoinQuery *join);
 static void append_key(PnsPipeline *pipeline, const PnsJoinQuery *join);
 static void append_candidates(PnsPipeline *pipeline);
 static void append_lookup(PnsPipeline *pipeline, const PnsJoinQuery *join);
+static void append_variables(PnsPipeline *pipeline, const PnsJoinQuery *join);
 static void append_inner_pipeline(PnsPipeline *pipeline, const PnsJoinQuery *join);
+static void append_key_match(PnsPipeline *pipeline, const PnsTableColumn *field);
 static void append_simple_pairs(PnsPipeline *pipeline, const PnsJoinQuery *join,
 								bool outer_reports);
 static void append_pairs(PnsPipeline *pipeline, const PnsJoinQuery *join, bool outer_reports);
@@ -220,20 +222,19 @@ append_lookup(PnsPipeline *pipeline, const PnsJoinQuery *join)
 {
 	PnsBsonBuilder *builder = &pipeline->builder;
 	const PnsJoinQuery *inner = join->inner;
+	bool		plain = join->simple && inner->quals == NIL;
 
 	pns_pipeline_open_stage(pipeline, "$lookup");
 	pns_bson_append_text(builder, "from", inner->first->table->collection);
-	pns_bson_append_cstring(builder, "localField", PNS_JOIN_KEY_FIELD);
-	pns_bson_append_cstring(builder, "foreignField", join->field->native);
-	if (!join->simple)
-		append_inner_pipeline(pipeline, join);
-	else if (inner->quals != NIL)
+	if (plain || !pipeline->is_old_server)
 	{
-		int			nstages = open_pipeline(pipeline);
-
-		if (!pns_pipeline_append_match(pipeline, inner->quals))
-			append_nothing(pipeline);
-		close_pipeline(pipeline, nstages);
+		pns_bson_append_cstring(builder, "localField", PNS_JOIN_KEY_FIELD);
+		pns_bson_append_cstring(builder, "foreignField", join->field->native);
+	}
+	if (!plain)
+	{
+		append_variables(pipeline, join);
+		append_inner_pipeline(pipeline, join);
 	}
 	pns_bson_append_cstring(builder, "as",
 							join->simple ? inner->first->prefix : PNS_JOIN_PAIR);
@@ -241,38 +242,94 @@ append_lookup(PnsPipeline *pipeline, const PnsJoinQuery *join)
 }
 
 /*
- * append_inner_pipeline appends the pipeline that makes the rows of the inner
- * side that form a pair with a row of the outer one.  To know that there is
- * one, a semi or an anti join takes only one.
+ * append_variables appends the variables of the pipeline that reads the inner
+ * side: tables of the outer side, and for an old server what is looked up.
  */
 static void
-append_inner_pipeline(PnsPipeline *pipeline, const PnsJoinQuery *join)
+append_variables(PnsPipeline *pipeline, const PnsJoinQuery *join)
 {
 	PnsBsonBuilder *builder = &pipeline->builder;
-	bool		reports = join->inner->reports || join->inner_columns != NIL;
-	int			nstages;
 	ListCell   *lc;
 
 	pns_bson_open_document(builder, "let");
-	foreach(lc, join->variables)
+	foreach(lc, join->simple ? NIL : join->variables)
 	{
 		const char *prefix = ((PnsTermSource *) lfirst(lc))->prefix;
 
 		pns_bson_append_cstring(builder, prefix, psprintf("$%s", prefix));
 	}
+	if (pipeline->is_old_server)
+		pns_bson_append_cstring(builder, PNS_JOIN_KEY_FIELD, "$" PNS_JOIN_KEY_FIELD);
 	pns_bson_close(builder);
+}
 
-	nstages = open_pipeline(pipeline);
-	append_rows_or_nothing(pipeline, join->inner);
-	append_bad_stage(pipeline, join->inner_columns, &join->rows);
-	append_terms_match(pipeline, join->on, reports);
+/*
+ * append_inner_pipeline appends the pipeline that reads the inner side: a table
+ * of a simple join, else rows that form a pair with a row of the outer side.
+ * To know that there is one, a semi or an anti join takes only one.
+ */
+static void
+append_inner_pipeline(PnsPipeline *pipeline, const PnsJoinQuery *join)
+{
+	bool		reports = join->inner->reports || join->inner_columns != NIL;
+	int			nstages = open_pipeline(pipeline);
+
+	if (pipeline->is_old_server)
+		append_key_match(pipeline, join->field);
+	if (join->simple)
+	{
+		if (!pns_pipeline_append_match(pipeline, join->inner->quals))
+			append_nothing(pipeline);
+	}
+	else
+	{
+		append_rows_or_nothing(pipeline, join->inner);
+		append_bad_stage(pipeline, join->inner_columns, &join->rows);
+		append_terms_match(pipeline, join->on, reports);
+	}
 	if (join->type == JOIN_SEMI || join->type == JOIN_ANTI)
 	{
-		pns_bson_open_document(builder, pns_bson_index(pipeline->nstages++));
-		pns_bson_append_int32(builder, "$limit", 1);
-		pns_bson_close(builder);
+		pns_bson_open_document(&pipeline->builder, pns_bson_index(pipeline->nstages++));
+		pns_bson_append_int32(&pipeline->builder, "$limit", 1);
+		pns_bson_close(&pipeline->builder);
 	}
 	close_pipeline(pipeline, nstages);
+}
+
+/*
+ * append_key_match appends the stage that finds candidates where $lookup takes
+ * either a field or a pipeline, not both: before MongoDB 5.0.  Those find an
+ * index for $eq, but none for one of several values.
+ */
+static void
+append_key_match(PnsPipeline *pipeline, const PnsTableColumn *field)
+{
+	PnsBsonBuilder *builder = &pipeline->builder;
+	bool		one = pns_fdw_value_class(field) != PNS_CLASS_TEXT;
+
+	pns_pipeline_open_stage(pipeline, "$match");
+	pns_bson_open_document(builder, "$expr");
+	pns_bson_open_array(builder, one ? "$eq" : "$in");
+	pns_bson_append_cstring(builder, "0", psprintf("$%s", field->native));
+	if (one)
+		pns_bson_append_cstring(builder, "1", "$$" PNS_JOIN_KEY_FIELD);
+	else
+	{
+		pns_bson_open_document(builder, "1");
+		pns_bson_open_array(builder, "$cond");
+		pns_bson_open_document(builder, "0");
+		pns_bson_append_cstring(builder, "$isArray", "$$" PNS_JOIN_KEY_FIELD);
+		pns_bson_close(builder);
+		pns_bson_append_cstring(builder, "1", "$$" PNS_JOIN_KEY_FIELD);
+		pns_bson_open_array(builder, "2");
+		pns_bson_append_cstring(builder, "0", "$$" PNS_JOIN_KEY_FIELD);
+		pns_bson_close(builder);
+		pns_bson_close(builder);
+		pns_bson_close(builder);
+	}
+	pns_bson_close(builder);
+	pns_bson_close(builder);
+	pns_pipeline_close_stage(pipeline);
 }
 
 /*

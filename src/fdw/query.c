@@ -96,7 +96,8 @@ bool
 pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
 						void *state, PnsDocument *stages)
 {
-	PnsPipeline pipeline = {.operand_value = operand_value,.state = state};
+	PnsPipeline pipeline = {.operand_value = operand_value,.state = state,
+	.is_old_server = query->is_old_server};
 	List	   *keys = query->guards && query->guarded_keys != NULL ?
 	list_make1(query->guarded_keys) : query->keys;
 	PnsLimitValues limit;

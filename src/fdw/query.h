@@ -151,6 +151,7 @@ typedef struct PnsQuery
 	List	   *sources;		/* of PnsTermSource */
 	PnsJoinQuery *join;			/* NULL: of a single table */
 	PnsJoinRow *row;			/* what is read of a join's tables */
+	bool		is_old_server;	/* is it older than MongoDB 5.0? */
 	List	   *quals;			/* of PnsQual: the shipped conditions */
 	List	   *keys;			/* of PnsQual: those on a join's keys */
 	PnsQual    *guarded_keys;	/* these, or what does not fit; else NULL */
@@ -168,6 +169,7 @@ typedef struct PnsPipeline
 {
 	PnsBsonBuilder builder;		/* of the array of stages */
 	int			nstages;
+	bool		is_old_server;	/* as in PnsQuery */
 	PnsOperandValue operand_value;
 	void	   *state;			/* of operand_value */
 } PnsPipeline;

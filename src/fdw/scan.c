@@ -229,15 +229,24 @@ open_cursor(PnsScanState *state)
 {
 	MemoryContext old = MemoryContextSwitchTo(state->cursor_context);
 	const PnsTable *table = pns_query_table(state->query);
+	PnsConnection *connection = NULL;
 	PnsDocument pipeline;
 
+	/* how a join is said depends on the server */
+	if (state->query->join != NULL)
+	{
+		connection = pns_mongo_get_connection(table->serverid, state->userid);
+		state->query->is_old_server =
+			pns_mongo_wire_version(connection) < PNS_MONGO_WIRE_5_0;
+	}
 	if (!pns_query_make_pipeline(state->query, operand_value, state, &pipeline))
 		state->done = true;
 	else
 	{
+		if (connection == NULL)
+			connection = pns_mongo_get_connection(table->serverid, state->userid);
 		state->cursor =
-			pns_mongo_aggregate(pns_mongo_get_connection(table->serverid, state->userid),
-								table->database, table->collection, pipeline,
+			pns_mongo_aggregate(connection, table->database, table->collection, pipeline,
 								pns_query_options(state->query),
 								table->fetch_size);
 		pns_mongo_cursor_count(state->cursor, &state->use);

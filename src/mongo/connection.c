@@ -39,6 +39,7 @@ static int64 connect_deadline(const PnsConnection *connection);
 static void open_client(PnsConnection *connection, const ForeignServer *server,
 						const UserMapping *mapping);
 static bool test_client(PnsConnection *connection, bson_error_t *error);
+static int	max_wire_version(const mongoc_server_description_t *server);
 static bool ping(PnsConnection *connection, bson_error_t *error);
 static char *describe_hosts(const mongoc_uri_t *uri);
 static void forget(PnsConnection *connection);
@@ -345,6 +346,16 @@ open_client(PnsConnection *connection, const ForeignServer *server,
 }
 
 /*
+ * pns_mongo_wire_version tells what version of the protocol a server speaks,
+ * which grows with each of its releases.
+ */
+int
+pns_mongo_wire_version(const PnsConnection *connection)
+{
+	return connection->wire_version;
+}
+
+/*
  * test_client makes the client, finds the member to talk to, and logs in: true
  * where all of it went well within the connection's time-out.
  */
@@ -366,6 +377,7 @@ test_client(PnsConnection *connection, bson_error_t *error)
 	if (server != NULL)
 	{
 		connection->server_id = mongoc_server_description_id(server);
+		connection->wire_version = max_wire_version(server);
 		mongoc_server_description_destroy(server);
 
 		opts = mongoc_session_opts_new();
@@ -379,6 +391,22 @@ test_client(PnsConnection *connection, bson_error_t *error)
 	connection->transport.tested = good;
 	pns_mongo_end_call(connection);
 	return good;
+}
+
+/*
+ * max_wire_version reads what version of the protocol a member speaks; 0 where
+ * it does not say.
+ */
+static int
+max_wire_version(const mongoc_server_description_t *server)
+{
+	bson_iter_t iter;
+
+	if (bson_iter_init_find(&iter, mongoc_server_description_hello_response(server),
+							"maxWireVersion") &&
+		BSON_ITER_HOLDS_INT32(&iter))
+		return bson_iter_int32(&iter);
+	return 0;
 }
 
 /* ping asks the server for a sign of life, logging in where that is due. */

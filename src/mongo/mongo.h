@@ -250,6 +250,11 @@ typedef struct PnsConnection PnsConnection;
  */
 extern PnsConnection *pns_mongo_get_connection(Oid serverid, Oid userid);
 
+/* The protocol of MongoDB 5.0 */
+#define PNS_MONGO_WIRE_5_0 13
+
+extern int	pns_mongo_wire_version(const PnsConnection *connection);
+
 /* ---------- in cursor.c: commands and cursors ---------- */
 
 typedef struct PnsCursor PnsCursor;

@@ -142,6 +142,7 @@ struct PnsConnection
 
 	mongoc_client_session_t *session;	/* NULL: the server has none */
 	uint32		server_id;		/* the member that all commands go to */
+	int			wire_version;	/* the newest protocol that it speaks */
 	int64		last_used;		/* of bson_get_monotonic_time */
 	PnsTransport transport;
 	dlist_head	cursors;		/* open ones */

@@ -62,10 +62,20 @@ THIRD = [
     {"_id": 4, "b": 99, "t": "four"},
     {"_id": 5, "t": "five", "n": 7},
 ]
+TEXTS = [
+    {"_id": "x", "n": 1},
+    {"_id": HEX, "n": 2},
+    {"_id": ObjectId(HEX), "n": 3},
+    {"_id": HEX.upper(), "n": 4},
+    {"_id": "", "n": 5},
+    {"_id": "x\n", "n": 6},
+    {"_id": HEX + "\n", "n": 7},
+    {"_id": 5, "n": 8},
+]
 COLUMNS = """_id int, k int8, s text COLLATE "C", n int, q int OPTIONS (field 'p.q'),
              p_q int, flag bool, o pynomaly.objectid"""
 
-# of tables a, b and c: the query, and whether MongoDB makes all of its joins
+# of the tables a, b, c and t: the query, and whether MongoDB makes all of its joins
 QUERIES = [
     # inner
     ("SELECT a._id, a.k, b._id, b.k FROM a JOIN b ON a.k = b.k", True),
@@ -91,6 +101,8 @@ QUERIES = [
     ("SELECT a, b FROM a JOIN b USING (k)", True),
     ("SELECT (a).s, b IS NULL FROM a JOIN b USING (k)", True),
     ("SELECT a.tableoid::regclass::text <> '', b._id FROM a JOIN b USING (k)", True),
+    ("SELECT a._id, t.n FROM a JOIN t ON t._id = a.s", True),
+    ("SELECT x._id, y.n FROM t x JOIN t y ON y._id = x._id", True),
     # left and right
     ("SELECT a._id, b._id, b.k FROM a LEFT JOIN b ON a.k = b.k", True),
     ("SELECT a._id, b._id FROM a RIGHT JOIN b ON a.k = b.k", True),
@@ -111,6 +123,7 @@ QUERIES = [
      True),
     ("SELECT a._id, b._id, b.two FROM a LEFT JOIN (SELECT *, 2 AS two FROM b) b USING (k)",
      False),
+    ("SELECT a._id, t.n FROM a LEFT JOIN t ON t._id = a.s", True),
     # full
     ("SELECT a._id, b._id FROM a FULL JOIN b ON a.k = b.k", True),
     ("SELECT a, b FROM a FULL JOIN b ON a.k = b.k", True),
@@ -204,7 +217,9 @@ def make_tables(db, uri):
     db.execute("CREATE FOREIGN TABLE remote.c (_id int, b int, t text, n int) SERVER mongo "
                "OPTIONS (database 'joins', collection 'c', on_mismatch 'null')")
     db.execute("SET pynomaly_store.enable_pushdown = off")
-    for table in ("a", "b", "c"):
+    db.execute("""CREATE FOREIGN TABLE remote.t (_id text COLLATE "C", n int) SERVER mongo
+        OPTIONS (database 'joins', collection 't', on_mismatch 'null')""")
+    for table in ("a", "b", "c", "t"):
         db.execute(f"CREATE TABLE plain.{table} AS SELECT * FROM remote.{table}; "
                    f"ANALYZE remote.{table}; ANALYZE plain.{table}")
     db.execute("RESET pynomaly_store.enable_pushdown")
@@ -339,10 +354,54 @@ def locks(db):
     db.execute(BY_COST)
 
 
+def rows_of(client, command):
+    """Return what a command for the database "joins" finds, in an order."""
+    return sorted(client.joins.command({**command, "cursor": {}})["cursor"]["firstBatch"],
+                  key=repr)
+
+
+def old_servers(db, client):
+    """Before MongoDB 5.0 a $lookup has a field or a pipeline, not both."""
+    with ScriptedServer() as new, ScriptedServer(hello={"maxWireVersion": 9}) as old:
+        for name, server in (("new", new), ("old", old)):
+            server.on("aggregate", Batches([]))
+            db.mongo_server(name, server.uri)
+            for table in ("a", "b"):
+                db.execute(f"CREATE FOREIGN TABLE {name}_{table} ({COLUMNS}) SERVER {name} "
+                           f"OPTIONS (database 'joins', collection '{table}', "
+                           "on_mismatch 'null')")
+            db.execute(f"""CREATE FOREIGN TABLE {name}_t (_id text COLLATE "C", n int)
+                SERVER {name} OPTIONS (database 'joins', collection 't')""")
+        db.execute(ONLY_SHIPPED)
+        for query in (
+                "SELECT a._id, b._id FROM {0}_a a LEFT JOIN {0}_b b ON b._id = a.k",
+                "SELECT a._id FROM {0}_a a WHERE EXISTS "
+                "(SELECT 1 FROM {0}_b b WHERE b._id = a.k AND b.n > a.n)",
+                "SELECT a._id, b._id FROM {0}_a a JOIN {0}_b b ON b._id = a.k "
+                "WHERE b.s = 'x'",
+                "SELECT a._id, t.n FROM {0}_a a LEFT JOIN {0}_t t ON t._id = a.s"):
+            commands = []
+            for name, server in (("new", new), ("old", old)):
+                db.rows(query.format(name))
+                command = server.commands("aggregate")[-1]
+                commands.append({key: command[key] for key in
+                                 ("aggregate", "pipeline", "collation") if key in command})
+            lookups = [next(stage["$lookup"] for stage in command["pipeline"]
+                            if "$lookup" in stage) for command in commands]
+            is_(["localField" in lookup for lookup in lookups], [True, False],
+                "an old server gets no field: " + query)
+            ok(all("pipeline" in lookup for lookup in lookups), "both get a pipeline")
+            found = rows_of(client, commands[0])
+            ok(found, "it finds something")
+            is_(rows_of(client, commands[1]), found, "and the same in both forms")
+        db.execute(BY_COST)
+
+
 with mongo_client() as client, database() as db:
     client.drop_database("joins")
     client.drop_database("other")
-    for collection, documents in (("a", LEFT), ("b", RIGHT), ("c", THIRD)):
+    for collection, documents in (("a", LEFT), ("b", RIGHT), ("c", THIRD),
+                                  ("t", TEXTS)):
         client.joins[collection].insert_many(documents)
     for field in ("k", "s", "o"):
         client.joins.a.create_index(field)
@@ -356,6 +415,7 @@ with mongo_client() as client, database() as db:
     misfits(db)
     large(db, client)
     locks(db)
+    old_servers(db, client)
     client.drop_database("joins")
     client.drop_database("other")
 
