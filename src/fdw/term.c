@@ -21,12 +21,14 @@
 
 /* Levels of documents and arrays; the server and the builder allow 100. */
 #define MAX_DEPTH 60
+#define MAX_COLUMN_DEPTH 40
 
 static PnsTerm *compile_output(Expr *expr, const PnsTermContext *context);
 static PnsTerm *compile_operand(Expr *expr, PnsTermCompiler *compiler);
 static PnsTerm *compile_column(Var *var, const PnsTermContext *context);
 static PnsTerm *compile_relabel(RelabelType *expr, PnsTermCompiler *compiler);
 static PnsTerm *compile_function(Oid function, List *exprs, PnsTermCompiler *compiler);
+static bool divides_well(const PnsTerm *term);
 static const PnsTermRule *find_rule(Oid function);
 static void learn_args(PnsTerm *term);
 static void add_column(PnsTerm *term, PnsTermColumn *column);
@@ -84,6 +86,12 @@ pns_term_compile_bound(Expr *expr, PnsTermCompiler *compiler)
 			break;
 		case T_CaseTestExpr:
 			term = compiler->case_test;
+			break;
+		case T_CollateExpr:
+			term = pns_term_compile_part(((CollateExpr *) expr)->arg, compiler);
+			break;
+		case T_ScalarArrayOpExpr:
+			term = pns_term_compile_in((ScalarArrayOpExpr *) expr, compiler);
 			break;
 		case T_FuncExpr:
 			term = compile_function(((FuncExpr *) expr)->funcid, ((FuncExpr *) expr)->args,
@@ -173,7 +181,8 @@ compile_column(Var *var, const PnsTermContext *context)
 		column = palloc(sizeof(PnsTermColumn));
 		column->source = source;
 		column->column = &source->table->columns[var->varattno - 1];
-		if (!pns_term_column_is_canonical(column->column))
+		if (!pns_term_column_is_canonical(column->column) ||
+			pns_term_column_form(column)->depth > MAX_COLUMN_DEPTH)
 			return NULL;
 		return pns_term_column_value(column);
 	}
@@ -206,6 +215,7 @@ compile_function(Oid function, List *exprs, PnsTermCompiler *compiler)
 {
 	const PnsTermRule *rule = find_rule(function);
 	List	   *args = NIL;
+	bool		fails;
 	ListCell   *lc;
 
 	if (rule == NULL)
@@ -219,8 +229,27 @@ compile_function(Oid function, List *exprs, PnsTermCompiler *compiler)
 			return NULL;
 		args = lappend(args, arg);
 	}
-	return pns_term_make_call(rule->type, args, rule->template, rule->fails,
-							  !rule->passes_null);
+	fails = (rule->flags & PNS_RULE_FAILS) != 0;
+	if ((rule->flags & PNS_RULE_DIVIDES) != 0 && divides_well((PnsTerm *) lsecond(args)))
+		fails = false;
+	return pns_term_make_call(rule->type, args, rule->template, fails,
+							  (rule->flags & PNS_RULE_CHECKS_NULL) != 0);
+}
+
+/*
+ * divides_well tells whether a term is an integer by which any other can be
+ * divided: a constant other than 0, and -1, which is one too many for the
+ * smallest of them.
+ */
+static bool
+divides_well(const PnsTerm *term)
+{
+	PnsScalar	scalar;
+
+	if (term->kind != PNS_TERM_OPERAND || !term->never_null)
+		return false;
+	(void) pns_term_operand_bound(term, ((Const *) term->operand)->constvalue, &scalar);
+	return scalar.integer != 0 && scalar.integer != -1;
 }
 
 /*
@@ -274,8 +303,7 @@ pns_term_make_call(Oid type, List *args, const char *template, bool fails, bool 
 	foreach(lc, args)
 		term->never_null = term->never_null && ((PnsTerm *) lfirst(lc))->never_null;
 
-	/* a null check, and a $let for what stands in a template twice */
-	term->depth += pns_term_template_depth(template) + 6;
+	term->depth = pns_term_call_depth(term);
 	return term;
 }
 

@@ -49,9 +49,13 @@ typedef enum PnsTermKind
 	PNS_TERM_FIELD,				/* a field that holds a canonical value */
 	PNS_TERM_OPERAND,			/* an expression that is evaluated here */
 	PNS_TERM_LITERAL,			/* a value */
+	PNS_TERM_ARRAY,				/* an array of values */
 	PNS_TERM_LABELS,			/* the array of an enum's labels, in order */
 	PNS_TERM_CALL,				/* a template over the arguments */
 	PNS_TERM_COMPARE,			/* two arguments compared */
+	PNS_TERM_IN,				/* an argument among an array's elements, or
+								 * with op NE apart from all of them */
+	PNS_TERM_CASE,				/* condition, value, ..., else value */
 	PNS_TERM_AND,
 	PNS_TERM_OR,
 	PNS_TERM_NOT
@@ -76,11 +80,12 @@ typedef struct PnsTerm
 	bool		fails;			/* CALL: null where PostgreSQL raises an error */
 	bool		checks_null;	/* CALL: null where an argument is, whatever
 								 * the template says */
-	PnsCompareOp op;			/* COMPARE */
+	PnsCompareOp op;			/* COMPARE, IN */
 	const PnsTermColumn *column;	/* COLUMN, RAW */
 	const char *field;			/* FIELD */
-	Expr	   *operand;		/* OPERAND */
+	Expr	   *operand;		/* OPERAND, IN: the array */
 	PnsScalar	scalar;			/* LITERAL */
+	List	   *scalars;		/* ARRAY */
 } PnsTerm;
 
 /* ---------- term.c ---------- */

@@ -28,6 +28,7 @@ static int	append_failures(PnsTermWriter *writer, const PnsTerm *term, int n);
 static int	append_misfits(PnsTermWriter *writer, const PnsTerm *term, int n);
 static void append_variable(PnsTermWriter *writer, const char *key, const PnsTermColumn *column);
 static void append_operand(PnsTermWriter *writer, const char *key, const PnsTerm *term);
+static void append_case(PnsTermWriter *writer, const char *key, const PnsTerm *term);
 static void append_three_valued(PnsTermWriter *writer, const char *key, const PnsTerm *term);
 static void append_all(PnsTermWriter *writer, const char *key, const PnsTerm *term, bool truth);
 static void append_not(PnsTermWriter *writer, const char *key, const PnsTerm *term);
@@ -148,8 +149,11 @@ append_failures(PnsTermWriter *writer, const PnsTerm *term, int n)
 		pns_bson_open_array(writer->builder, "$and");
 		pns_term_write_template(writer, "0", "{$eq: [#1, null]}", list_make1((void *) term));
 		foreach(lc, term->args)
-			pns_term_write_template(writer, pstrdup(pns_bson_index(narg++)), "{$ne: [#1, null]}",
-									list_make1(lfirst(lc)));
+		{
+			if (!((PnsTerm *) lfirst(lc))->never_null)
+				pns_term_write_template(writer, pstrdup(pns_bson_index(narg++)),
+										"{$ne: [#1, null]}", list_make1(lfirst(lc)));
+		}
 		pns_bson_close(writer->builder);
 		pns_bson_close(writer->builder);
 	}
@@ -208,6 +212,9 @@ pns_term_write(PnsTermWriter *writer, const char *key, const PnsTerm *term)
 		case PNS_TERM_LITERAL:
 			pns_term_append_literal(writer->builder, key, term->scalar);
 			break;
+		case PNS_TERM_ARRAY:
+			pns_term_append_array(writer->builder, key, term->scalars);
+			break;
 		case PNS_TERM_LABELS:
 			pns_term_append_labels(writer->builder, key, term->type);
 			break;
@@ -216,6 +223,12 @@ pns_term_write(PnsTermWriter *writer, const char *key, const PnsTerm *term)
 			break;
 		case PNS_TERM_COMPARE:
 			pns_term_write_compare(writer, key, term, PNS_TRUTH_VALUE);
+			break;
+		case PNS_TERM_IN:
+			pns_term_write_in(writer, key, term, PNS_TRUTH_VALUE);
+			break;
+		case PNS_TERM_CASE:
+			append_case(writer, key, term);
 			break;
 		case PNS_TERM_AND:
 		case PNS_TERM_OR:
@@ -240,6 +253,9 @@ pns_term_write_truth(PnsTermWriter *writer, const char *key, const PnsTerm *term
 	{
 		case PNS_TERM_COMPARE:
 			pns_term_write_compare(writer, key, term, truth ? PNS_TRUTH_TRUE : PNS_TRUTH_FALSE);
+			break;
+		case PNS_TERM_IN:
+			pns_term_write_in(writer, key, term, truth ? PNS_TRUTH_TRUE : PNS_TRUTH_FALSE);
 			break;
 		case PNS_TERM_AND:
 		case PNS_TERM_OR:
@@ -308,6 +324,31 @@ append_operand(PnsTermWriter *writer, const char *key, const PnsTerm *term)
 		(void) pns_term_operand_bound(term, value, &scalar);
 		pns_term_append_literal(writer->builder, key, scalar);
 	}
+}
+
+/*
+ * append_case appends CASE.
+ */
+static void
+append_case(PnsTermWriter *writer, const char *key, const PnsTerm *term)
+{
+	PnsBsonBuilder *builder = writer->builder;
+	int			n = list_length(term->args) / 2;
+
+	pns_bson_open_document(builder, key);
+	pns_bson_open_document(builder, "$switch");
+	pns_bson_open_array(builder, "branches");
+	for (int i = 0; i < n; i++)
+	{
+		pns_bson_open_document(builder, pns_bson_index(i));
+		pns_term_write_truth(writer, "case", (PnsTerm *) list_nth(term->args, 2 * i), true);
+		pns_term_write(writer, "then", (PnsTerm *) list_nth(term->args, 2 * i + 1));
+		pns_bson_close(builder);
+	}
+	pns_bson_close(builder);
+	pns_term_write(writer, "default", (PnsTerm *) llast(term->args));
+	pns_bson_close(builder);
+	pns_bson_close(builder);
 }
 
 /*

@@ -70,7 +70,7 @@ pns_term_column_value(const PnsTermColumn *column)
 	term->column = column;
 	term->columns = list_make1((void *) column);
 	term->has_strings = term->class == PNS_CLASS_TEXT || term->class == PNS_CLASS_ENUM;
-	term->depth = pns_term_column_form(column)->depth;
+	term->depth = 1;			/* of its variable */
 	return term;
 }
 
@@ -172,25 +172,25 @@ form_template(const PnsTableColumn *column)
 static const char *
 text_template(const PnsTableColumn *column)
 {
-	const char *limit = "";
+	const char *fits = "{$eq: [{$indexOfBytes: [#1, NUL]}, -1]}";
 	const char *digits = "{$toString: #1}";
 
 	if (column->base_type == NAMEOID)
-		limit = psprintf(", {$lt: [{$strLenBytes: #1}, %d]}", NAMEDATALEN);
+		fits = psprintf("{$and: [%s, {$lt: [{$strLenBytes: #1}, %d]}]}", fits, NAMEDATALEN);
 	else if (column->base_type == VARCHAROID && column->base_typmod >= (int32) VARHDRSZ)
 	{
 		int			length = column->base_typmod - VARHDRSZ;
 
-		limit = psprintf(", {$lte: [{$strLenCP: #1}, %d]}", length);
+		fits = psprintf("{$and: [%s, {$lte: [{$strLenCP: #1}, %d]}]}", fits, length);
 		if (length < 2 * PNS_OBJECTID_SIZE)
 			digits = "null";
 	}
 
 	return psprintf("{$switch: {branches: ["
 					"{case: {$eq: [{$type: #1}, 'string']}, "
-					"then: {$cond: [{$and: [{$eq: [{$indexOfBytes: [#1, NUL]}, -1]}%s]}, #1, null]}}, "
+					"then: {$cond: [%s, #1, null]}}, "
 					"{case: {$eq: [{$type: #1}, 'objectId']}, then: %s}], default: null}}",
-					limit, digits);
+					fits, digits);
 }
 
 /*
@@ -231,7 +231,7 @@ raw_value(const PnsTermColumn *column)
 
 	term->column = column;
 	term->depth = pns_term_path_is_plain(column->column) ? 1 :
-		10 + 3 * list_length(column->column->keys);
+		6 + 4 * list_length(column->column->keys);
 	return term;
 }
 

@@ -15,6 +15,7 @@
 
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/pg_locale.h"
 
@@ -23,6 +24,9 @@
 /* The dates that every server takes in a command: the years 1 to 9999. */
 #define FIRST_DATE INT64CONST(-62135596800000)
 #define LAST_DATE INT64CONST(253402300799999)
+
+/* Levels around an argument of a comparison, at most. */
+#define COMPARISON_DEPTH 9
 
 /* A comparison whose operand is known. */
 typedef struct Comparison
@@ -36,6 +40,16 @@ typedef struct Comparison
 	bool		no_nan;			/* right is not NaN */
 } Comparison;
 
+/* The elements of an array that a value is looked for in. */
+typedef struct Elements
+{
+	bool		is_known;
+	bool		is_null;		/* the array itself */
+	bool		is_empty;
+	bool		has_null;
+	List	   *scalars;		/* the others, of PnsScalar */
+} Elements;
+
 static bool sides_compare(const PnsTerm *left, const PnsTerm *right, PnsCompareOp op,
 						  Oid collation);
 static PnsTerm *label_number(PnsTerm *term);
@@ -43,6 +57,7 @@ static Comparison resolve(PnsTermWriter *writer, const PnsTerm *term, bool negat
 static void resolve_operand(Comparison *comparison, Datum value);
 static const char *comparison_template(const Comparison *comparison, PnsValueClass class);
 static const char *null_guard(const Comparison *comparison);
+static Elements read_elements(PnsTermWriter *writer, const PnsTerm *term);
 
 /*
  * pns_term_compile_compare compiles a comparison, or returns NULL where the
@@ -77,7 +92,7 @@ pns_term_compile_compare(Oid opno, Oid collation, List *exprs, PnsTermCompiler *
 	term = pns_term_make(PNS_TERM_COMPARE, BOOLOID, list_make2(left, right));
 	term->op = op;
 	term->never_null = left->never_null && right->never_null;
-	term->depth += 10;
+	term->depth += COMPARISON_DEPTH;
 	return term;
 }
 
@@ -302,4 +317,120 @@ null_guard(const Comparison *comparison)
 			return left != NULL ? left : right;
 	}
 	return NULL;
+}
+
+/* ---------- arrays ---------- */
+
+/*
+ * pns_term_compile_in compiles = ANY (array) and <> ALL (array) of an array
+ * that is known, or evaluated here.
+ */
+PnsTerm *
+pns_term_compile_in(ScalarArrayOpExpr *expr, PnsTermCompiler *compiler)
+{
+	Expr	   *array = (Expr *) lsecond(expr->args);
+	PnsTerm    *left;
+	PnsTerm    *element;
+	PnsTerm    *term;
+	PnsCompareOp op;
+	Oid			left_type;
+	Oid			right_type;
+
+	op_input_types(expr->opno, &left_type, &right_type);
+	if (!pns_fdw_is_operand((Node *) array) ||
+		(compiler->conditional && !IsA(array, Const) && !IsA(array, Param)) ||
+		!pns_fdw_comparison_of(expr->opno, exprType((Node *) linitial(expr->args)), &op) ||
+		op != (expr->useOr ? PNS_EQ : PNS_NE))
+		return NULL;
+
+	left = pns_term_compile_part((Expr *) linitial(expr->args), compiler);
+	element = pns_term_make(PNS_TERM_OPERAND, get_element_type(exprType((Node *) array)), NIL);
+	if (left == NULL || !sides_compare(left, element, op, expr->inputcollid))
+		return NULL;
+
+	term = pns_term_make(PNS_TERM_IN, BOOLOID, list_make2(left, element));
+	term->op = op;
+	term->operand = array;
+	term->depth += COMPARISON_DEPTH;
+	return term;
+}
+
+/*
+ * pns_term_write_in appends = ANY or <> ALL, each the negation of the other.
+ * Nothing equals any element of an empty array, and everything, NULL too, is
+ * apart from all of them.
+ */
+void
+pns_term_write_in(PnsTermWriter *writer, const char *key, const PnsTerm *term,
+				  PnsTermTruth truth)
+{
+	PnsTerm    *left = (PnsTerm *) linitial(term->args);
+	PnsTerm    *array = (PnsTerm *) lsecond(term->args);
+	bool		within = (term->op == PNS_EQ) == (truth != PNS_TRUTH_FALSE);
+	const char *template;
+	Elements	elements = read_elements(writer, term);
+
+	array = pns_term_make(elements.is_known ? PNS_TERM_ARRAY : PNS_TERM_OPERAND,
+						  array->type, NIL);
+	array->operand = term->operand;
+	array->scalars = elements.scalars;
+
+	if (elements.is_null)
+		template = truth == PNS_TRUTH_VALUE ? "null" : "false";
+	else if (elements.is_empty)
+		template = within ? "false" : "true";
+	else if (truth == PNS_TRUTH_VALUE)
+		template = psprintf("{$cond: [{$eq: [#1, null]}, null, {$cond: [{$in: [#1, #2]}, %s, %s]}]}",
+							within ? "true" : "false",
+							elements.has_null ? "null" : within ? "false" : "true");
+	else if (within)
+		template = "{$in: [#1, #2]}";
+	else if (elements.has_null)
+		template = "false";
+	else
+		template = "{$and: [{$ne: [#1, null]}, {$not: [{$in: [#1, #2]}]}]}";
+	pns_term_write_template(writer, key, template, list_make2(left, array));
+}
+
+/*
+ * read_elements reads the array of = ANY or <> ALL.  What has no canonical form
+ * equals nothing that has one.
+ */
+static Elements
+read_elements(PnsTermWriter *writer, const PnsTerm *term)
+{
+	const PnsTerm *element = (PnsTerm *) lsecond(term->args);
+	Elements	elements = {0};
+	ArrayType  *array;
+	Datum		value;
+	Datum	   *values;
+	bool	   *nulls;
+	int			nvalues;
+	int16		length;
+	bool		by_value;
+	char		alignment;
+
+	elements.is_known = writer->operand_value(writer->state, term->operand, &value,
+											  &elements.is_null);
+	if (!elements.is_known || elements.is_null)
+	{
+		elements.is_null = elements.is_known;
+		return elements;
+	}
+
+	array = DatumGetArrayTypeP(value);
+	get_typlenbyvalalign(element->type, &length, &by_value, &alignment);
+	deconstruct_array(array, element->type, length, by_value, alignment,
+					  &values, &nulls, &nvalues);
+	elements.is_empty = nvalues == 0;
+	for (int i = 0; i < nvalues; i++)
+	{
+		PnsScalar	scalar;
+
+		if (nulls[i])
+			elements.has_null = true;
+		else if (pns_term_operand_bound(element, values[i], &scalar) == PNS_BOUND_VALUE)
+			(void) pns_add_point(&elements.scalars, scalar);
+	}
+	return elements;
 }

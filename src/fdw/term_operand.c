@@ -211,6 +211,21 @@ pns_term_append_literal(PnsBsonBuilder *builder, const char *key, PnsScalar scal
 }
 
 /*
+ * pns_term_append_array appends an array of values (PnsScalar).
+ */
+void
+pns_term_append_array(PnsBsonBuilder *builder, const char *key, List *scalars)
+{
+	int			n = 0;
+	ListCell   *lc;
+
+	pns_bson_open_array(builder, key);
+	foreach(lc, scalars)
+		pns_term_append_literal(builder, pns_bson_index(n++), *(PnsScalar *) lfirst(lc));
+	pns_bson_close(builder);
+}
+
+/*
  * pns_term_append_labels appends the array of an enum's labels, in their
  * order.
  */

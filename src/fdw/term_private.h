@@ -19,14 +19,20 @@ typedef struct PnsTermCompiler
 	PnsTerm    *case_test;		/* what CaseTestExpr means, or NULL */
 } PnsTermCompiler;
 
+/* What holds of a function whose template makes null of null by itself. */
+#define PNS_RULE_CHECKS_NULL 0x01	/* it does not: an argument has to be
+									 * looked at */
+#define PNS_RULE_FAILS 0x02		/* null where PostgreSQL raises an error */
+#define PNS_RULE_DIVIDES 0x04	/* which it does for a second argument of 0 or
+								 * -1 */
+
 /* A function that a template over its arguments says. */
 typedef struct PnsTermRule
 {
 	Oid			function;
 	Oid			type;			/* of the result */
+	int			flags;
 	const char *template;
-	bool		fails;			/* null where PostgreSQL raises an error */
-	bool		passes_null;	/* the template makes null of null by itself */
 } PnsTermRule;
 
 /* ---------- term.c ---------- */
@@ -64,11 +70,14 @@ extern void pns_term_write_truth(PnsTermWriter *writer, const char *key,
 
 /* ---------- term_template.c ---------- */
 
+/* The arguments that a template can name. */
+#define PNS_TEMPLATE_ARGS 9
+
 extern void pns_term_write_call(PnsTermWriter *writer, const char *key, const PnsTerm *term);
 extern void pns_term_write_template(PnsTermWriter *writer, const char *key,
 									const char *template, List *args);
 extern const char *pns_term_null_check(List *args);
-extern int	pns_term_template_depth(const char *template);
+extern int	pns_term_call_depth(const PnsTerm *term);
 
 /* ---------- term_column.c ---------- */
 
@@ -94,6 +103,7 @@ extern bool pns_term_operand_is_canonical(const PnsTerm *operand);
 extern PnsTermBound pns_term_operand_bound(const PnsTerm *operand, Datum value,
 										   PnsScalar *scalar);
 extern void pns_term_append_literal(PnsBsonBuilder *builder, const char *key, PnsScalar scalar);
+extern void pns_term_append_array(PnsBsonBuilder *builder, const char *key, List *scalars);
 extern void pns_term_append_labels(PnsBsonBuilder *builder, const char *key, Oid type);
 
 /* ---------- term_logic.c ---------- */
@@ -106,6 +116,9 @@ extern PnsTerm *pns_term_compile_compare(Oid opno, Oid collation, List *exprs,
 										 PnsTermCompiler *compiler);
 extern void pns_term_write_compare(PnsTermWriter *writer, const char *key,
 								   const PnsTerm *term, PnsTermTruth truth);
+extern PnsTerm *pns_term_compile_in(ScalarArrayOpExpr *expr, PnsTermCompiler *compiler);
+extern void pns_term_write_in(PnsTermWriter *writer, const char *key,
+							  const PnsTerm *term, PnsTermTruth truth);
 
 /* ---------- term_number.c ---------- */
 

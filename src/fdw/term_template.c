@@ -10,7 +10,7 @@
  *		?1, !1		"the first argument is true", "... is false"
  *		'text'		a string; one that begins with a dollar is a path
  *		123, 1.5	an int (or a long), a double
- *		true, false, null, NaN, NUL (the string of one zero byte)
+ *		true, false, null, NaN, Infinity, NUL (the string of one zero byte)
  *
  * An argument that a template names twice is bound to a variable, unless it is
  * one.
@@ -27,9 +27,6 @@
 
 #include "fdw/term_private.h"
 
-/* The arguments that a template can name. */
-#define MAX_ARGS 9
-
 /* A template that is being written. */
 typedef struct Reader
 {
@@ -40,6 +37,8 @@ typedef struct Reader
 
 static List *bind_args(PnsTermWriter *writer, const char **key, const char *template,
 					   List *args, bool *binds);
+static void count_uses(const char *template, int *uses);
+static int	template_depth(const char *template);
 static bool is_simple(const PnsTerm *term);
 static void append_member(Reader *reader, const char *key);
 static void append_document(Reader *reader, const char *key);
@@ -99,7 +98,7 @@ pns_term_write_template(PnsTermWriter *writer, const char *key, const char *temp
 	bool		binds;
 	Reader		reader = {.writer = writer,.next = template};
 
-	Assert(list_length(args) <= MAX_ARGS);
+	Assert(list_length(args) <= PNS_TEMPLATE_ARGS);
 	reader.args = bind_args(writer, &key, template, args, &binds);
 	append_member(&reader, key);
 	if (binds)
@@ -110,10 +109,40 @@ pns_term_write_template(PnsTermWriter *writer, const char *key, const char *temp
 }
 
 /*
- * pns_term_template_depth counts how deep a template nests.
+ * pns_term_call_depth counts how deep a call nests: its template, in a null
+ * check and a $let, and in them or in the $let's variables the arguments.
  */
 int
-pns_term_template_depth(const char *template)
+pns_term_call_depth(const PnsTerm *term)
+{
+	int			uses[PNS_TEMPLATE_ARGS + 1];
+	int			around = template_depth(term->template) + (term->checks_null ? 2 : 0);
+	int			depth = 0;
+	bool		binds = false;
+	int			n = 0;
+	ListCell   *lc;
+
+	count_uses(term->template, uses);
+	foreach(lc, term->args)
+	{
+		const PnsTerm *arg = (PnsTerm *) lfirst(lc);
+
+		if (uses[++n] + (term->checks_null ? 1 : 0) > 1 && !is_simple(arg))
+		{
+			binds = true;
+			depth = Max(depth, arg->depth + 3);
+		}
+		else
+			depth = Max(depth, around + arg->depth);
+	}
+	return Max(depth, around) + (binds ? 2 : 0);
+}
+
+/*
+ * template_depth counts how deep a template nests.
+ */
+static int
+template_depth(const char *template)
 {
 	int			depth = 0;
 	int			deepest = 0;
@@ -136,17 +165,12 @@ static List *
 bind_args(PnsTermWriter *writer, const char **key, const char *template, List *args,
 		  bool *binds)
 {
-	int			uses[MAX_ARGS + 1] = {0};
+	int			uses[PNS_TEMPLATE_ARGS + 1];
 	List	   *bound = NIL;
 	int			n = 0;
 	ListCell   *lc;
 
-	for (const char *c = template; *c != '\0'; c++)
-	{
-		if ((*c == '#' || *c == '?' || *c == '!') && isdigit((unsigned char) c[1]))
-			uses[c[1] - '0']++;
-	}
-
+	count_uses(template, uses);
 	*binds = false;
 	foreach(lc, args)
 	{
@@ -174,6 +198,20 @@ bind_args(PnsTermWriter *writer, const char **key, const char *template, List *a
 	if (*binds)
 		pns_bson_close(writer->builder);
 	return bound;
+}
+
+/*
+ * count_uses counts how often a template names each argument, from 1.
+ */
+static void
+count_uses(const char *template, int *uses)
+{
+	memset(uses, 0, sizeof(int) * (PNS_TEMPLATE_ARGS + 1));
+	for (; *template != '\0'; template++)
+	{
+		if (strchr("#?!", *template) != NULL && isdigit((unsigned char) template[1]))
+			uses[template[1] - '0']++;
+	}
 }
 
 /*
@@ -352,6 +390,8 @@ append_word(Reader *reader, const char *key)
 		pns_bson_append_null(builder, key);
 	else if (strcmp(word, "NaN") == 0)
 		pns_bson_append_double(builder, key, get_float8_nan());
+	else if (strcmp(word, "Infinity") == 0)
+		pns_bson_append_double(builder, key, get_float8_infinity());
 	else if (strcmp(word, "NUL") == 0)
 		pns_bson_append_string(builder, key, "", 1);
 	else
