@@ -11,6 +11,7 @@ from query import UNGROUPED, Query
 LOCAL_ROWS = 6
 PLANNER = ["enable_hashjoin", "enable_mergejoin", "enable_material", "enable_memoize"]
 PLANNER += ["enable_nestloop", "enable_sort", "enable_hashagg"]
+PLANNER += ["pynomaly_store.enable_batched_join_pushdown"]
 
 
 class Queries:

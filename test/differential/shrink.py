@@ -30,7 +30,7 @@ def shrink(case, laboratory, comparison, collection):
                 smallest = found
                 break
     laboratory.store.drop(COLLECTION)
-    laboratory.make(case.table, case.documents, "mongo", collection)
+    laboratory.make(case.table, case.documents, case.server, collection)
     return smallest
 
 
@@ -53,7 +53,7 @@ class _Attempt:
         if not case.query.others:
             columns = [column for column in columns if column.name in used]
         table = replace(case.table, columns=columns)
-        self.laboratory.make(table, documents, "mongo", COLLECTION)
+        self.laboratory.make(table, documents, case.server, COLLECTION)
         wrong = self.comparison.difference(case.query, table, f"local_{table.name}")
         if not wrong:
             return None
