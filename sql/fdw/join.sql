@@ -6,6 +6,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pynomaly_store;
 RESET client_min_messages;
+SET jit = off;      -- stages() seems dear enough to compile, for a second each time
 CREATE SCHEMA fdw_join;
 SET search_path = fdw_join, pynomaly;
 

@@ -4,6 +4,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pynomaly_store;
 RESET client_min_messages;
+LOAD 'pynomaly_store';
 CREATE SCHEMA fdw_options;
 SET search_path = fdw_options;
 
