@@ -273,3 +273,18 @@ CREATE POLICY admin_access ON pynomaly.audit_log TO pynomaly_admin
     USING (true);
 GRANT SELECT ON pynomaly.audit_log TO pynomaly_admin, pynomaly_app, pynomaly_readonly;
 GRANT SELECT ON pynomaly.audit_blocks TO pynomaly_admin;
+
+-- ---------------------------------------------------------------------
+-- invitations, written by the functions of access.sql
+-- ---------------------------------------------------------------------
+
+ALTER TABLE pynomaly.invitations ENABLE ROW LEVEL SECURITY;
+ALTER TABLE pynomaly.invitations FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_isolation ON pynomaly.invitations
+    USING (tenant_id = pynomaly.current_tenant());
+CREATE POLICY admin_access ON pynomaly.invitations TO pynomaly_admin
+    USING (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON pynomaly.invitations TO pynomaly_admin;
+GRANT SELECT (tenant_id, id, email, role, invited_by, created_at, expires_at,
+              accepted_at, accepted_by, revoked_at)
+    ON pynomaly.invitations TO pynomaly_app;
