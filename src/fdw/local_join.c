@@ -18,8 +18,10 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
+#include "access/stratnum.h"
 #include "executor/nodeHash.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -41,25 +43,13 @@
 /* What the executor needs for a row beside its columns, about; bytes. */
 #define ROW_OVERHEAD 64
 
-/* The members of a CustomPath's custom_private. */
-typedef enum JoinPathPrivateIndex
+/* What can be sent of a join's conditions. */
+typedef struct JoinKeys
 {
-	JOIN_PATH_TYPE,				/* Integer: a JoinType */
-	JOIN_PATH_CLAUSES,			/* List of RestrictInfo */
-	JOIN_PATH_KEYS				/* List of Expr: of the outer row */
-} JoinPathPrivateIndex;
-
-/*
- * Where a join's columns come from.  A column above an outer join and the
- * same below it are different Vars since PostgreSQL 16, but one column here.
- */
-typedef struct ColumnSources
-{
-	List	   *outer;			/* the children's target lists */
-	List	   *inner;
-	List	   *columns;		/* List of TargetEntry: the joined row */
-	List	   *numbers;		/* see PNS_JOIN_SOURCES */
-} ColumnSources;
+	PnsScanKeys *scan;			/* what the inner scan has to do */
+	List	   *values;			/* of Expr: over the outer row */
+	List	   *infos;			/* of RestrictInfo: the conditions */
+} JoinKeys;
 
 static void offer_join(PlannerInfo *root, RelOptInfo *joinrel,
 					   RelOptInfo *outerrel, RelOptInfo *innerrel,
@@ -67,37 +57,34 @@ static void offer_join(PlannerInfo *root, RelOptInfo *joinrel,
 static const PnsTable *table_of(RelOptInfo *rel);
 static bool join_type_is_known(JoinType jointype);
 static bool must_see_misfits(JoinType jointype);
-static void find_keys(RelOptInfo *joinrel, RelOptInfo *outerrel, RelOptInfo *innerrel,
-					  JoinType jointype, List *clauses,
-					  List **conditions, List **keys);
+static JoinKeys *find_keys(RelOptInfo *joinrel, RelOptInfo *outerrel,
+						   RelOptInfo *innerrel, JoinType jointype, List *clauses);
 static Expr *key_condition(RestrictInfo *info, RelOptInfo *outerrel,
-						   RelOptInfo *innerrel, Expr **key);
+						   RelOptInfo *innerrel, Expr **value);
 static bool find_guarded(RelOptInfo *joinrel, RelOptInfo *innerrel, List *clauses,
 						 List **guarded);
-static void add_join_path(PlannerInfo *root, RelOptInfo *joinrel,
-						  RelOptInfo *outerrel, RelOptInfo *innerrel,
-						  JoinType jointype, JoinPathExtraData *extra,
-						  PnsScanKeys *conditions, List *keys);
+static void add_join_paths(PlannerInfo *root, RelOptInfo *joinrel,
+						   RelOptInfo *outerrel, RelOptInfo *innerrel,
+						   JoinType jointype, JoinPathExtraData *extra,
+						   JoinKeys *keys);
+static Path *sort_by_key(PlannerInfo *root, RelOptInfo *outerrel, Path *outer,
+						 RestrictInfo *info);
+static void add_join_path(PlannerInfo *root, RelOptInfo *joinrel, Path *outer,
+						  RelOptInfo *innerrel, JoinType jointype,
+						  JoinPathExtraData *extra, JoinKeys *keys, bool is_sorted);
 static bool may_be_reparameterized(PlannerInfo *root, Relids required);
-static void set_cost(PlannerInfo *root, CustomPath *path, ForeignPath *inner,
-					 PnsScanKeys *conditions, List *keys);
+static void set_cost(PlannerInfo *root, CustomPath *path, JoinKeys *keys,
+					 bool is_sorted);
+static double estimate_documents(PlannerInfo *root, CustomPath *path, JoinKeys *keys,
+								 bool is_sorted, double *batches);
+static double rows_of_batch(double distinct);
 static double estimate_distinct(PlannerInfo *root, Node *expr, double rows);
-static Plan *plan_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
-					   List *tlist, List *clauses, List *custom_plans);
-static void split_clauses(RelOptInfo *rel, JoinType jointype, List *clauses,
-						  List **joinclauses, List **otherclauses);
-static int	compare_security(const ListCell *left, const ListCell *right);
-static List *key_columns(List *conditions, List *tlist);
-static Node *use_sources(Node *node, ColumnSources *sources);
-static Expr *find_column(Node *node, ColumnSources *sources);
-static TargetEntry *find_entry(Node *node, List *tlist);
-static bool is_same_column(Node *left, Node *right);
 
 static set_join_pathlist_hook_type next_hook = NULL;
 
 static const CustomPathMethods path_methods = {
 	.CustomName = PNS_JOIN_NAME,
-	.PlanCustomPath = plan_join,
+	.PlanCustomPath = pns_join_plan,
 };
 
 /*
@@ -120,8 +107,7 @@ offer_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 		   RelOptInfo *innerrel, JoinType jointype, JoinPathExtraData *extra)
 {
 	const PnsTable *table;
-	PnsScanKeys *conditions;
-	List	   *keys;
+	JoinKeys   *keys;
 
 	if (next_hook != NULL)
 		next_hook(root, joinrel, outerrel, innerrel, jointype, extra);
@@ -138,16 +124,13 @@ offer_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 		has_pseudoconstant_clauses(root, innerrel->baserestrictinfo))
 		return;
 
-	conditions = palloc0(sizeof(PnsScanKeys));
-	find_keys(joinrel, outerrel, innerrel, jointype, extra->restrictlist,
-			  &conditions->conditions, &keys);
-	if (keys == NIL)
+	keys = find_keys(joinrel, outerrel, innerrel, jointype, extra->restrictlist);
+	if (keys->values == NIL)
 		return;
 	if (must_see_misfits(jointype) &&
-		!find_guarded(joinrel, innerrel, extra->restrictlist, &conditions->guarded))
+		!find_guarded(joinrel, innerrel, extra->restrictlist, &keys->scan->guarded))
 		return;
-	add_join_path(root, joinrel, outerrel, innerrel, jointype, extra,
-				  conditions, keys);
+	add_join_paths(root, joinrel, outerrel, innerrel, jointype, extra, keys);
 }
 
 /*
@@ -189,46 +172,46 @@ must_see_misfits(JoinType jointype)
 }
 
 /*
- * find_keys finds the join's conditions that can be sent as keys: each with
- * the condition of the scan, and the expression over the outer row that gives
- * its values.
+ * find_keys finds the join's conditions that can be sent as keys.
  */
-static void
+static JoinKeys *
 find_keys(RelOptInfo *joinrel, RelOptInfo *outerrel, RelOptInfo *innerrel,
-		  JoinType jointype, List *clauses, List **conditions, List **keys)
+		  JoinType jointype, List *clauses)
 {
+	JoinKeys   *keys = palloc0(sizeof(JoinKeys));
 	ListCell   *lc;
 
-	*conditions = NIL;
-	*keys = NIL;
+	keys->scan = palloc0(sizeof(PnsScanKeys));
 	foreach(lc, clauses)
 	{
 		RestrictInfo *info = lfirst_node(RestrictInfo, lc);
 		Expr	   *condition;
-		Expr	   *key;
+		Expr	   *value;
 
 		/* what stands above an outer join does not decide what matches */
 		if (IS_OUTER_JOIN(jointype) && RINFO_IS_PUSHED_DOWN(info, joinrel->relids))
 			continue;
-		if (list_length(*keys) == MAX_KEYS)
+		if (list_length(keys->values) == MAX_KEYS)
 			break;
 
-		condition = key_condition(info, outerrel, innerrel, &key);
-		if (condition != NULL)
-		{
-			*conditions = lappend(*conditions, condition);
-			*keys = lappend(*keys, key);
-		}
+		condition = key_condition(info, outerrel, innerrel, &value);
+		if (condition == NULL)
+			continue;
+		keys->scan->conditions = lappend(keys->scan->conditions, condition);
+		keys->values = lappend(keys->values, value);
+		keys->infos = lappend(keys->infos, info);
 	}
+	return keys;
 }
 
 /*
  * key_condition makes the condition "column = ANY (array)" of an equality
- * between the two sides, or returns NULL where it is none that can be sent.
+ * between the two sides, and sets the outer one's expression; NULL where it is
+ * none that can be sent.
  */
 static Expr *
 key_condition(RestrictInfo *info, RelOptInfo *outerrel, RelOptInfo *innerrel,
-			  Expr **key)
+			  Expr **value)
 {
 	OpExpr	   *clause = (OpExpr *) info->clause;
 	ScalarArrayOpExpr *condition;
@@ -250,17 +233,17 @@ key_condition(RestrictInfo *info, RelOptInfo *outerrel, RelOptInfo *innerrel,
 		return NULL;
 
 	column = inner_left ? linitial(clause->args) : lsecond(clause->args);
-	*key = inner_left ? lsecond(clause->args) : linitial(clause->args);
+	*value = inner_left ? lsecond(clause->args) : linitial(clause->args);
 	operator = inner_left ? clause->opno : get_commutator(clause->opno);
-	if (!OidIsValid(operator) || contain_subplans((Node *) *key) ||
+	if (!OidIsValid(operator) || contain_subplans((Node *) *value) ||
 		!get_op_hash_functions(operator, &hashes[0], &hashes[1]))
 		return NULL;
 
 	array = makeNode(Param);
 	array->paramkind = PARAM_EXEC;
-	array->paramtype = get_array_type(exprType((Node *) *key));
+	array->paramtype = get_array_type(exprType((Node *) *value));
 	array->paramtypmod = -1;
-	array->paramcollid = exprCollation((Node *) *key);
+	array->paramcollid = exprCollation((Node *) *value);
 	array->location = -1;
 
 	condition = makeNode(ScalarArrayOpExpr);
@@ -318,31 +301,73 @@ find_guarded(RelOptInfo *joinrel, RelOptInfo *innerrel, List *clauses, List **gu
 }
 
 /*
- * add_join_path adds the path, with the cheapest way to make the outer rows.
+ * add_join_paths adds the paths: with the cheapest way to make the outer rows,
+ * and with these sorted by the key, where a key would be sent again and again
+ * otherwise.
  */
 static void
-add_join_path(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
-			  RelOptInfo *innerrel, JoinType jointype, JoinPathExtraData *extra,
-			  PnsScanKeys *conditions, List *keys)
+add_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
+			   RelOptInfo *innerrel, JoinType jointype, JoinPathExtraData *extra,
+			   JoinKeys *keys)
 {
-	CustomPath *path = makeNode(CustomPath);
 	Path	   *outer = outerrel->cheapest_total_path;
-	ForeignPath *inner;
-	List	   *clauses = extra->restrictlist;
-	Relids		required;
+	Path	   *sorted;
 
 	if (jointype == JOIN_UNIQUE_OUTER)
 	{
 		outer = (Path *) create_unique_path(root, outerrel, outer, extra->sjinfo);
 		jointype = JOIN_INNER;
 	}
+	add_join_path(root, joinrel, outer, innerrel, jointype, extra, keys, false);
+
+	if (estimate_distinct(root, linitial(keys->values), outer->rows) <= pns_fdw_join_batch_size)
+		return;
+	sorted = sort_by_key(root, outerrel, outer, linitial_node(RestrictInfo, keys->infos));
+	if (sorted != NULL)
+		add_join_path(root, joinrel, sorted, innerrel, jointype, extra, keys, true);
+}
+
+/*
+ * sort_by_key sorts the outer rows by the outer side of an equality, where
+ * they are not; NULL where that cannot be done.
+ */
+static Path *
+sort_by_key(PlannerInfo *root, RelOptInfo *outerrel, Path *outer, RestrictInfo *info)
+{
+	EquivalenceClass *class;
+	List	   *pathkeys;
+
+	if (info->mergeopfamilies == NIL)
+		return NULL;
+	update_mergeclause_eclasses(root, info);
+	class = bms_is_subset(info->left_relids, outerrel->relids) ? info->left_ec : info->right_ec;
+	pathkeys = list_make1(make_canonical_pathkey(root, class,
+												 linitial_oid(info->mergeopfamilies),
+												 BTLessStrategyNumber, false));
+	if (pathkeys_contained_in(pathkeys, outer->pathkeys))
+		return outer;
+	return (Path *) create_sort_path(root, outerrel, outer, pathkeys, -1.0);
+}
+
+/*
+ * add_join_path adds one path.
+ */
+static void
+add_join_path(PlannerInfo *root, RelOptInfo *joinrel, Path *outer, RelOptInfo *innerrel,
+			  JoinType jointype, JoinPathExtraData *extra, JoinKeys *keys, bool is_sorted)
+{
+	CustomPath *path = makeNode(CustomPath);
+	ForeignPath *inner;
+	List	   *clauses = extra->restrictlist;
+	Relids		required;
+
 	inner = pns_create_foreignscan_path(root, innerrel, innerrel->rows, 0, 0, NIL,
 										innerrel->lateral_relids,
-										list_make1(conditions));
+										list_make1(keys->scan));
 
 	/* a side that needs rows of the other is for nested loops */
 	if (bms_overlap(PATH_REQ_OUTER(outer), innerrel->relids) ||
-		bms_overlap(PATH_REQ_OUTER(&inner->path), outerrel->relids))
+		bms_overlap(PATH_REQ_OUTER(&inner->path), outer->parent->relids))
 		return;
 	required = calc_non_nestloop_required_outer(outer, &inner->path);
 	if (!bms_is_empty(required) &&
@@ -359,9 +384,9 @@ add_join_path(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 		path->path.param_info->ppi_rows : joinrel->rows;
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->custom_paths = list_make2(outer, inner);
-	path->custom_private = list_make3(makeInteger(jointype), clauses, keys);
+	path->custom_private = list_make3(makeInteger(jointype), clauses, keys->values);
 	path->methods = &path_methods;
-	set_cost(root, path, inner, conditions, keys);
+	set_cost(root, path, keys, is_sorted);
 	add_path(joinrel, &path->path);
 }
 
@@ -386,59 +411,90 @@ may_be_reparameterized(PlannerInfo *root, Relids required)
 }
 
 /*
- * set_cost estimates the costs of a join and of its inner scan: how many
- * batches there will be, and how many documents they will bring.
+ * set_cost estimates the costs of a join and of its inner scan.
  */
 static void
-set_cost(PlannerInfo *root, CustomPath *path, ForeignPath *inner,
-		 PnsScanKeys *conditions, List *keys)
+set_cost(PlannerInfo *root, CustomPath *path, JoinKeys *keys, bool is_sorted)
 {
-	Path	   *outer = (Path *) linitial(path->custom_paths);
-	const PnsRelation *relation = (PnsRelation *) inner->path.parent->fdw_private;
-	List	   *clauses = (List *) list_nth(path->custom_private, JOIN_PATH_CLAUSES);
-	double		row_bytes = outer->pathtarget->width + ROW_OVERHEAD;
-	double		batches = outer->rows * row_bytes / get_hash_memory_limit();
-	double		share = 1.0;
-	double		documents;
+	Path	   *outer = (Path *) list_nth(path->custom_paths, PNS_JOIN_OUTER);
+	Path	   *inner = (Path *) list_nth(path->custom_paths, PNS_JOIN_INNER);
+	const PnsRelation *relation = (PnsRelation *) inner->parent->fdw_private;
+	PathTarget *target = path->path.pathtarget;
+	Cost		per_key = cpu_operator_cost * list_length(keys->values);
+	double		batches;
+	double		documents = estimate_documents(root, path, keys, is_sorted, &batches);
 	QualCost	checks;
-	ListCell   *condition_cell;
-	ListCell   *key_cell;
 
-	forboth(condition_cell, conditions->conditions, key_cell, keys)
-	{
-		ScalarArrayOpExpr *condition = lfirst_node(ScalarArrayOpExpr, condition_cell);
-		double		sent = estimate_distinct(root, lfirst(key_cell), outer->rows);
-		double		there = estimate_distinct(root, linitial(condition->args),
-											  inner->path.parent->tuples);
-
-		batches = Max(batches, sent / pns_fdw_join_batch_size);
-		share *= Min(1.0, sent / there);
-	}
-	batches = ceil(Max(batches, 1.0));
-
-	documents = clamp_row_est(relation->fetched * share);
-	inner->path.rows = clamp_row_est(relation->rel->rows * share / batches);
-	pns_relation_cost(root, relation, documents / batches, inner->path.rows,
-					  relation->checked, true, &inner->path.startup_cost,
-					  &inner->path.total_cost);
+	inner->rows = clamp_row_est(documents / batches);
+	pns_relation_cost(root, relation, inner->rows, inner->rows, relation->checked, true,
+					  &inner->startup_cost, &inner->total_cost);
 
 	/* what does not fit is looked for once, among all documents */
-	if (conditions->guarded != NIL)
-		inner->path.total_cost += relation->rel->tuples * cpu_operator_cost / batches;
+	if (keys->scan->guarded != NIL)
+		inner->total_cost += relation->rel->tuples * cpu_operator_cost / batches;
 
-	cost_qual_eval(&checks, clauses, root);
+	/* the first row needs the first batch */
+	cost_qual_eval(&checks, list_nth(path->custom_private, PNS_JOIN_PATH_CLAUSES), root);
 	path->path.startup_cost = outer->startup_cost +
 		(outer->total_cost - outer->startup_cost) / batches +
-		inner->path.startup_cost + checks.startup +
-		path->path.pathtarget->cost.startup;
-	path->path.total_cost = outer->total_cost + batches * inner->path.total_cost +
-		outer->rows * (cpu_operator_cost * list_length(keys) + cpu_tuple_cost) +
-		documents * cpu_operator_cost * list_length(keys) +
+		inner->startup_cost + checks.startup + target->cost.startup;
+	path->path.total_cost = outer->total_cost + batches * inner->total_cost +
+		outer->rows * (per_key + cpu_tuple_cost) + documents * per_key +
 		checks.startup + Max(documents, path->path.rows) * checks.per_tuple +
-		path->path.rows * (cpu_tuple_cost + path->path.pathtarget->cost.per_tuple) +
-		path->path.pathtarget->cost.startup;
+		target->cost.startup +
+		path->path.rows * (cpu_tuple_cost + target->cost.per_tuple);
 	path->path.total_cost = Max(path->path.total_cost, path->path.startup_cost);
 	pns_add_disabled_nodes(&path->path, outer);
+}
+
+/*
+ * estimate_documents estimates how many documents all batches will bring, and
+ * how many batches there will be.
+ */
+static double
+estimate_documents(PlannerInfo *root, CustomPath *path, JoinKeys *keys, bool is_sorted,
+				   double *batches)
+{
+	Path	   *outer = (Path *) list_nth(path->custom_paths, PNS_JOIN_OUTER);
+	RelOptInfo *rel = ((Path *) list_nth(path->custom_paths, PNS_JOIN_INNER))->parent;
+	double		row_bytes = outer->pathtarget->width + ROW_OVERHEAD;
+	double		share = 1.0;
+	double		sent = 1.0;
+	ListCell   *condition_cell;
+	ListCell   *value_cell;
+
+	*batches = outer->rows * row_bytes / get_hash_memory_limit();
+	forboth(condition_cell, keys->scan->conditions, value_cell, keys->values)
+	{
+		ScalarArrayOpExpr *condition = lfirst_node(ScalarArrayOpExpr, condition_cell);
+		double		distinct = estimate_distinct(root, lfirst(value_cell), outer->rows);
+		double		there = estimate_distinct(root, linitial(condition->args), rel->tuples);
+		bool		is_first = value_cell == list_head(keys->values);
+
+		*batches = Max(*batches, is_sorted && is_first ?
+					   distinct / pns_fdw_join_batch_size :
+					   outer->rows / rows_of_batch(distinct));
+		sent = Max(sent, distinct);
+		share *= Min(1.0, distinct / there);
+	}
+	*batches = ceil(Max(*batches, 1.0));
+
+	/* a key that comes in several batches brings its documents with each */
+	if (!is_sorted)
+		share *= Max(1.0, *batches * Min(sent, pns_fdw_join_batch_size) / sent);
+	return clamp_row_est(((PnsRelation *) rel->fdw_private)->fetched * share);
+}
+
+/*
+ * rows_of_batch estimates how many rows, with so many different keys in no
+ * order, fill a batch.
+ */
+static double
+rows_of_batch(double distinct)
+{
+	if (distinct <= pns_fdw_join_batch_size)
+		return DBL_MAX;
+	return -distinct * log1p(-pns_fdw_join_batch_size / distinct);
 }
 
 /*
@@ -449,197 +505,4 @@ static double
 estimate_distinct(PlannerInfo *root, Node *expr, double rows)
 {
 	return estimate_num_groups(root, list_make1(expr), rows, NULL, NULL);
-}
-
-/*
- * plan_join makes the plan node.  Its row is made of the columns of both
- * children that its output and its conditions use.
- */
-static Plan *
-plan_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
-		  List *clauses, List *custom_plans)
-{
-	CustomScan *scan = makeNode(CustomScan);
-	ForeignPath *inner = (ForeignPath *) list_nth(path->custom_paths, PNS_JOIN_INNER);
-	List	   *conditions = ((PnsScanKeys *) linitial(inner->fdw_private))->conditions;
-	JoinType	jointype = intVal(list_nth(path->custom_private, JOIN_PATH_TYPE));
-	List	   *keys = list_nth(path->custom_private, JOIN_PATH_KEYS);
-	ColumnSources sources = {0};
-	List	   *joinclauses;
-	List	   *otherclauses;
-	List	   *operators = NIL;
-	List	   *collations = NIL;
-	ListCell   *lc;
-
-	sources.outer = ((Plan *) list_nth(custom_plans, PNS_JOIN_OUTER))->targetlist;
-	sources.inner = ((Plan *) list_nth(custom_plans, PNS_JOIN_INNER))->targetlist;
-	split_clauses(rel, jointype, list_nth(path->custom_private, JOIN_PATH_CLAUSES),
-				  &joinclauses, &otherclauses);
-	foreach(lc, conditions)
-	{
-		ScalarArrayOpExpr *condition = lfirst_node(ScalarArrayOpExpr, lc);
-
-		operators = lappend_oid(operators, condition->opno);
-		collations = lappend_oid(collations, condition->inputcollid);
-	}
-
-	/*
-	 * What the node may have to return comes first, as others know it by
-	 * these Vars; tlist may be another one, put in later.
-	 */
-	(void) use_sources((Node *) rel->reltarget->exprs, &sources);
-	scan->scan.plan.targetlist = (List *) use_sources((Node *) tlist, &sources);
-	scan->scan.plan.qual = (List *) use_sources((Node *) otherclauses, &sources);
-	scan->custom_exprs = list_make2(use_sources((Node *) joinclauses, &sources),
-									use_sources((Node *) keys, &sources));
-	scan->custom_scan_tlist = sources.columns;
-	scan->custom_private = list_make5(makeInteger(jointype), sources.numbers,
-									  operators, collations,
-									  key_columns(conditions, sources.inner));
-	scan->custom_plans = custom_plans;
-	scan->flags = path->flags;
-	scan->methods = &pns_join_scan_methods;
-	return &scan->scan.plan;
-}
-
-/*
- * split_clauses tells the conditions that decide what matches from those on
- * what the join returns.  What is below a security barrier comes first.
- */
-static void
-split_clauses(RelOptInfo *rel, JoinType jointype, List *clauses,
-			  List **joinclauses, List **otherclauses)
-{
-	clauses = list_copy(clauses);
-	list_sort(clauses, compare_security);
-
-	*otherclauses = NIL;
-	if (IS_OUTER_JOIN(jointype))
-		extract_actual_join_clauses(clauses, rel->relids, joinclauses, otherclauses);
-	else
-		*joinclauses = extract_actual_clauses(clauses, false);
-}
-
-/*
- * compare_security orders RestrictInfos by their security level.
- */
-static int
-compare_security(const ListCell *left, const ListCell *right)
-{
-	Index		left_level = ((RestrictInfo *) lfirst(left))->security_level;
-	Index		right_level = ((RestrictInfo *) lfirst(right))->security_level;
-
-	return left_level < right_level ? -1 : left_level > right_level;
-}
-
-/*
- * key_columns lists the columns of the inner plan that the keys compare with.
- */
-static List *
-key_columns(List *conditions, List *tlist)
-{
-	List	   *columns = NIL;
-	ListCell   *lc;
-
-	foreach(lc, conditions)
-	{
-		Node	   *column = linitial(lfirst_node(ScalarArrayOpExpr, lc)->args);
-		TargetEntry *entry;
-
-		while (IsA(column, RelabelType))
-			column = (Node *) ((RelabelType *) column)->arg;
-		entry = find_entry(column, tlist);
-
-		/* elog: a join's conditions have their columns from its inputs */
-		if (entry == NULL)
-			elog(ERROR, "a key's column is not in the join's input");
-		columns = lappend_int(columns, entry->resno);
-	}
-	return columns;
-}
-
-/*
- * use_sources copies expressions, with every column that a child gives in the
- * form in which the joined row has it.
- */
-static Node *
-use_sources(Node *node, ColumnSources *sources)
-{
-	Expr	   *column;
-
-	if (node == NULL)
-		return NULL;
-	column = find_column(node, sources);
-	if (column != NULL)
-		return (Node *) copyObject(column);
-	return expression_tree_mutator(node, use_sources, sources);
-}
-
-/*
- * find_column finds an expression that a child computes in the joined row, to
- * which it is added if need be.  NULL where no child gives it.
- */
-static Expr *
-find_column(Node *node, ColumnSources *sources)
-{
-	TargetEntry *entry;
-	int			number;
-
-	if (IsA(node, List) || IsA(node, TargetEntry) || IsA(node, Const) || IsA(node, Param))
-		return NULL;
-
-	entry = find_entry(node, sources->columns);
-	if (entry != NULL)
-		return entry->expr;
-
-	entry = find_entry(node, sources->outer);
-	number = entry != NULL ? entry->resno : 0;
-	if (entry == NULL)
-	{
-		entry = find_entry(node, sources->inner);
-		number = entry != NULL ? -entry->resno : 0;
-	}
-	if (entry == NULL)
-		return NULL;
-
-	entry = makeTargetEntry(copyObject((Expr *) node),
-							list_length(sources->columns) + 1, NULL, false);
-	sources->columns = lappend(sources->columns, entry);
-	sources->numbers = lappend_int(sources->numbers, number);
-	return entry->expr;
-}
-
-/*
- * find_entry finds an expression in a target list.
- */
-static TargetEntry *
-find_entry(Node *node, List *tlist)
-{
-	ListCell   *lc;
-
-	foreach(lc, tlist)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, lc);
-
-		if (is_same_column(node, (Node *) entry->expr))
-			return entry;
-	}
-	return NULL;
-}
-
-/*
- * is_same_column tells whether two expressions are one column, whichever
- * outer joins may have made it NULL.
- */
-static bool
-is_same_column(Node *left, Node *right)
-{
-	if (nodeTag(left) != nodeTag(right))
-		return false;
-	if (IsA(left, Var))
-		return ((Var *) left)->varno == ((Var *) right)->varno &&
-			((Var *) left)->varattno == ((Var *) right)->varattno;
-	if (IsA(left, PlaceHolderVar))
-		return ((PlaceHolderVar *) left)->phid == ((PlaceHolderVar *) right)->phid;
-	return equal(left, right);
 }

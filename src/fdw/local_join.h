@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * local_join.h
- *	  What the planner of the batched join tells its executor.
+ *	  What the files of the join by batches of keys share.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,6 +14,14 @@
 
 /* The node's name, in plans and in EXPLAIN. */
 #define PNS_JOIN_NAME "PynomalyJoin"
+
+/* The members of a CustomPath's custom_private. */
+typedef enum PnsJoinPathIndex
+{
+	PNS_JOIN_PATH_TYPE,			/* Integer: a JoinType */
+	PNS_JOIN_PATH_CLAUSES,		/* List of RestrictInfo */
+	PNS_JOIN_PATH_KEYS			/* List of Expr: of the outer row */
+} PnsJoinPathIndex;
 
 /* The members of a CustomScan's custom_plans. */
 typedef enum PnsJoinPlanIndex
@@ -41,6 +49,10 @@ typedef enum PnsJoinPrivateIndex
 	PNS_JOIN_COLUMNS			/* List of Integer: the keys' columns of the
 								 * inner plan */
 } PnsJoinPrivateIndex;
+
+/* in local_join_plan.c */
+extern Plan *pns_join_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
+						   List *clauses, List *custom_plans);
 
 /* in local_join_exec.c */
 extern const CustomScanMethods pns_join_scan_methods;

@@ -159,6 +159,7 @@ typedef struct LocalJoinState
 	OuterRow   *last;
 	OuterRow   *unmatched;		/* the next to look at, of PHASE_UNMATCHED */
 	uint64		waiting;		/* rows in the table without a match */
+	bool		reads_all;		/* even when none is */
 
 	/* for EXPLAIN ANALYZE */
 	int64		batches;
@@ -561,7 +562,7 @@ send_keys(LocalJoinState *state)
 
 	if (state->inner_used)
 		ExecReScan(&inner->ss.ps);
-	pns_fdw_set_keys(inner, arrays, !state->guarded);
+	state->reads_all = pns_fdw_set_keys(inner, arrays, !state->guarded);
 	state->inner_used = true;
 	state->guarded = true;
 	state->batches++;
@@ -635,7 +636,7 @@ next_document(LocalJoinState *state)
 	MemoryContext old;
 	uint32		hash;
 
-	if (state->stops_at_match && state->waiting == 0)
+	if (state->stops_at_match && state->waiting == 0 && !state->reads_all)
 		return false;
 	state->document = ExecProcNode(inner_plan(state));
 	if (TupIsNull(state->document))

@@ -322,7 +322,7 @@ extern bool pnsRecheckForeignScan(ForeignScanState *node, TupleTableSlot *slot);
 extern void pnsReScanForeignScan(ForeignScanState *node);
 extern void pnsEndForeignScan(ForeignScanState *node);
 extern void pnsExplainForeignScan(ForeignScanState *node, struct ExplainState *es);
-extern void pns_fdw_set_keys(ForeignScanState *node, const Datum *arrays, bool guard);
+extern bool pns_fdw_set_keys(ForeignScanState *node, const Datum *arrays, bool guard);
 
 /* ---------- explain.c ---------- */
 
@@ -357,7 +357,8 @@ extern char *pns_fdw_collection_type(PnsConnection *connection, const PnsTable *
 typedef struct PnsIndex
 {
 	char	   *name;
-	List	   *paths;			/* C strings, as PnsTableColumn.native says them */
+	List	   *paths;			/* C strings, as PnsTableColumn.native says
+								 * them */
 	List	   *descending;		/* of Integer: is each in descending order? */
 	bool		sparse;			/* documents without the fields are not in it */
 } PnsIndex;

@@ -165,15 +165,17 @@ pnsReScanForeignScan(ForeignScanState *node)
  * pns_fdw_set_keys gives a scan that has not begun, or begins again, the keys
  * of a join: an array of values for each of its conditions on them, in memory
  * of the caller's that lasts as long as the scan.  With guard it also brings
- * the documents in which a value does not fit.
+ * the documents in which a value does not fit, if the plan wants that, which it
+ * returns: all of these have to be read then.
  */
-void
+bool
 pns_fdw_set_keys(ForeignScanState *node, const Datum *arrays, bool guard)
 {
 	PnsScanState *state = (PnsScanState *) node->fdw_state;
 
 	state->keys = arrays;
 	state->query->guards = guard;
+	return guard && state->query->guarded_keys != NULL;
 }
 
 /*
