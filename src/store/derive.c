@@ -39,6 +39,8 @@ static Datum column(HeapTuple row, TupleDesc desc, const char *name,
 					bool *isnull);
 static void refuse(Relation relation, const char *message,
 				   const char *detail) pg_attribute_noreturn();
+static void demand_same_time(HeapTuple before, HeapTuple after,
+							 TupleDesc desc);
 static ArrayType *plain_array(Relation relation, Datum value,
 							  const char *name);
 static float8 *sorted_scores(Relation relation, ArrayType *scores, int n);
@@ -121,6 +123,8 @@ pns_store_derive_result(PG_FUNCTION_ARGS)
 	bool		isnull;
 	int			n;
 
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+		demand_same_time(data->tg_trigtuple, row, desc);
 	value = column(row, desc, "scores", &isnull);
 	if (isnull)
 		ereport(ERROR,
@@ -240,6 +244,28 @@ refuse(Relation relation, const char *message, const char *detail)
 			 errmsg("%s", message),
 			 detail ? errdetail("%s", detail) : 0,
 			 errtable(relation)));
+}
+
+/*
+ * demand_same_time refuses to change created_at: a result that moved to another
+ * partition would leave its anomalies, whose foreign key stands between the
+ * partitions, to be deleted with its old self.
+ */
+static void
+demand_same_time(HeapTuple before, HeapTuple after, TupleDesc desc)
+{
+	bool		was_null;
+	bool		is_null;
+	Datum		was = column(before, desc, "created_at", &was_null);
+	Datum		is = column(after, desc, "created_at", &is_null);
+
+	if (is_null || was_null ||
+		DatumGetTimestampTz(was) == DatumGetTimestampTz(is))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("created_at of a detection result cannot be changed"),
+			 errhint("Insert the result anew, and delete this one.")));
 }
 
 /*

@@ -218,15 +218,19 @@ BEGIN
         PERFORM pynomaly.create_partition_table(member, suffix);
     END LOOP;
 
+    -- In the order in which writers come to them: what is referred to, then the
+    -- members of the family.
     EXECUTE (
-        SELECT 'LOCK TABLE ONLY ' || string_agg(DISTINCT locked::text, ', ONLY ')
+        SELECT 'LOCK TABLE ONLY ' || string_agg(l.relation::text, ', ONLY ' ORDER BY l.place)
                || ' IN SHARE ROW EXCLUSIVE MODE'
-        FROM unnest(family) AS f (name),
-             LATERAL (SELECT format('pynomaly.%I', f.name)::regclass
-                      UNION ALL
-                      SELECT confrelid::regclass FROM pg_constraint
-                      WHERE contype = 'f'
-                        AND conrelid = format('pynomaly.%I', f.name)::regclass) AS l (locked));
+        FROM (SELECT DISTINCT 0 AS place, confrelid::regclass AS relation
+              FROM pg_constraint
+              WHERE contype = 'f'
+                AND conrelid = ANY (SELECT format('pynomaly.%I', f.name)::regclass
+                                    FROM unnest(family) AS f (name))
+              UNION ALL
+              SELECT place, format('pynomaly.%I', f.name)::regclass
+              FROM unnest(family) WITH ORDINALITY AS f (name, place)) AS l);
     EXECUTE (
         SELECT 'LOCK TABLE ' || string_agg(format('pynomaly.%I', f.name || '_default'), ', ')
                || ' IN ACCESS EXCLUSIVE MODE'

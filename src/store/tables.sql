@@ -498,7 +498,7 @@ ALTER TABLE pynomaly.detection_results ALTER COLUMN scores SET STORAGE EXTERNAL;
 CREATE INDEX ON pynomaly.detection_results (tenant_id, detector_id, created_at DESC, id DESC);
 CREATE INDEX ON pynomaly.detection_results (tenant_id, dataset_id, created_at DESC, id DESC);
 CREATE TRIGGER derive_result
-    BEFORE INSERT OR UPDATE OF scores, labels, confidence_intervals, n_samples,
+    BEFORE INSERT OR UPDATE OF created_at, scores, labels, confidence_intervals, n_samples,
         n_anomalies, anomaly_rate, score_min, score_max, score_mean, score_median,
         score_std, score_q25, score_q75, has_confidence_intervals
     ON pynomaly.detection_results
