@@ -158,7 +158,8 @@ remember(Oid relid, List *indexes, bool answered)
 }
 
 /*
- * read_indexes lists what ANALYZE has found.
+ * read_indexes lists what ANALYZE has found, and where it has not been yet the
+ * index that every collection has.
  */
 static List *
 read_indexes(Oid relid)
@@ -173,8 +174,18 @@ read_indexes(Oid relid)
 	scan = systable_beginscan(relation, InvalidOid, false, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		indexes = lappend(indexes, read_index(tuple, RelationGetDescr(relation)));
+
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
+	if (indexes == NIL)
+	{
+		PnsIndex   *index = palloc0(sizeof(PnsIndex));
+
+		index->name = "_id_";
+		index->paths = list_make1("_id");
+		index->descending = list_make1_int(false);
+		indexes = list_make1(index);
+	}
 	return indexes;
 }
 

@@ -426,12 +426,13 @@ set_cost(PlannerInfo *root, CustomPath *path, JoinKeys *keys, bool is_sorted)
 	QualCost	checks;
 
 	inner->rows = clamp_row_est(documents / batches);
-	pns_relation_cost(root, relation, inner->rows, inner->rows, relation->checked, true,
-					  &inner->startup_cost, &inner->total_cost);
+	pns_cost_scan(root, relation, keys->scan->conditions,
+				  documents / batches / relation->fetched, inner->rows,
+				  relation->checked, &inner->startup_cost, &inner->total_cost);
 
 	/* what does not fit is looked for once, among all documents */
 	if (keys->scan->guarded != NIL)
-		inner->total_cost += relation->rel->tuples * cpu_operator_cost / batches;
+		inner->total_cost += pns_cost_examine(relation) / batches;
 
 	/* the first row needs the first batch */
 	cost_qual_eval(&checks, list_nth(path->custom_private, PNS_JOIN_PATH_CLAUSES), root);

@@ -156,8 +156,8 @@ add_path_for(PlannerInfo *root, PnsRelation *relation, ParamPathInfo *parameters
 {
 	RelOptInfo *rel = relation->rel;
 	List	   *shipped = NIL;
+	List	   *sent = NIL;
 	List	   *checked = list_copy(relation->checked);
-	double		fetched;
 	Cost		startup_cost;
 	Cost		total_cost;
 	ListCell   *lc;
@@ -166,18 +166,20 @@ add_path_for(PlannerInfo *root, PnsRelation *relation, ParamPathInfo *parameters
 	{
 		RestrictInfo *info = lfirst_node(RestrictInfo, lc);
 		bool		exact = false;
+		Expr	   *bound = bind_clause(NULL, relation, info, &exact);
 
-		if (bind_clause(NULL, relation, info, &exact) != NULL)
+		if (bound != NULL)
+		{
 			shipped = lappend(shipped, info);
+			sent = lappend(sent, bound);
+		}
 		if (!exact)
 			checked = lappend(checked, info);
 	}
 
-	fetched = clamp_row_est(relation->fetched *
-							clauselist_selectivity(root, shipped, rel->relid,
-												   JOIN_INNER, NULL));
-	pns_relation_cost(root, relation, fetched, parameters->ppi_rows, checked, true,
-					  &startup_cost, &total_cost);
+	pns_cost_scan(root, relation, sent,
+				  clauselist_selectivity(root, shipped, rel->relid, JOIN_INNER, NULL),
+				  parameters->ppi_rows, checked, &startup_cost, &total_cost);
 	add_path(rel, (Path *)
 			 pns_create_foreignscan_path(root, rel, parameters->ppi_rows, startup_cost,
 										 total_cost, NIL, parameters->ppi_req_outer, NIL));

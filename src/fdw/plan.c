@@ -67,15 +67,14 @@ pnsGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 	relation->sources = list_make1(source);
 
 	set_size(root, baserel, source->table);
+	relation->indexes = pns_fdw_known_indexes(source->table, scan_user(root, baserel));
 	classify_conditions(relation);
 	set_baserel_size_estimates(root, baserel);
 	relation->fetched = clamp_row_est(baserel->tuples *
 									  clauselist_selectivity(root, relation->shipped,
 															 baserel->relid, JOIN_INNER,
 															 NULL));
-	pns_relation_cost(root, relation, relation->fetched, baserel->rows, relation->checked,
-					  relation->shipped != NIL, &relation->startup_cost,
-					  &relation->total_cost);
+	pns_cost_base(root, relation);
 }
 
 /*
@@ -128,31 +127,6 @@ add_ordered_path(PlannerInfo *root, PnsRelation *relation, List *pathkeys,
 											pathkeys, rel->lateral_relids, recheck_path,
 											restrictinfo, NIL);
 	add_path(rel, (Path *) path);
-}
-
-/*
- * pns_relation_cost estimates what it costs to read some of a table's
- * documents without an order, and to evaluate the conditions of checked (of
- * RestrictInfo) here.  With selects the server has to find them.
- */
-void
-pns_relation_cost(PlannerInfo *root, const PnsRelation *relation, double fetched,
-				  double rows, List *checked, bool selects, Cost *startup_cost,
-				  Cost *total_cost)
-{
-	RelOptInfo *rel = relation->rel;
-	const PnsTable *table = ((PnsTermSource *) linitial(relation->sources))->table;
-	QualCost	checks;
-
-	cost_qual_eval(&checks, checked, root);
-	*startup_cost = table->startup_cost + checks.startup + rel->reltarget->cost.startup;
-	*total_cost = *startup_cost +
-		fetched * (table->tuple_cost + cpu_tuple_cost + checks.per_tuple) +
-		rows * rel->reltarget->cost.per_tuple;
-
-	/* the server looks at every document, unless an index helps it */
-	if (selects)
-		*total_cost += rel->tuples * cpu_operator_cost;
 }
 
 /*

@@ -100,7 +100,11 @@ typedef struct PnsRelation
 
 	PnsJoinRelation *join;		/* JOIN only */
 
+	List	   *indexes;		/* BASE only, of PnsIndex: those that are
+								 * known */
+
 	/* estimates, of what is read without an order */
+	Cost		work;			/* of the server on a BASE's rows */
 	double		fetched;		/* documents that the server returns */
 	Cost		startup_cost;
 	Cost		total_cost;
@@ -191,12 +195,17 @@ extern bool pns_pipeline_append_match(PnsPipeline *pipeline, List *quals);
 extern void pns_pipeline_append_project(PnsPipeline *pipeline, List *paths);
 extern List *pns_pipeline_add_path(List *paths, char *path);
 
+/* in cost.c */
+extern void pns_cost_base(PlannerInfo *root, PnsRelation *relation);
+extern void pns_cost_scan(PlannerInfo *root, const PnsRelation *relation, List *sent,
+						  Selectivity share, double rows, List *checked,
+						  Cost *startup_cost, Cost *total_cost);
+extern Cost pns_cost_examine(const PnsRelation *relation);
+extern bool pns_relation_has_index(const PnsRelation *relation, const char *path);
+
 /* in plan.c */
 extern void pns_relation_add_paths(PlannerInfo *root, PnsRelation *relation,
 								   Path *recheck_path, List *restrictinfo);
-extern void pns_relation_cost(PlannerInfo *root, const PnsRelation *relation,
-							  double fetched, double rows, List *checked, bool selects,
-							  Cost *startup_cost, Cost *total_cost);
 extern bool pns_relation_outputs_ship(const PnsRelation *relation);
 extern bool pns_relation_pushes(const PnsRelation *relation, PnsPushdown kind);
 extern void pns_relation_cost_ordered(const PnsRelation *relation, List *pathkeys,

@@ -413,6 +413,7 @@ class ScriptedServer:
             "buildInfo": Reply({"version": "7.0.0",
                                 "versionArray": [7, 0, 0, 0]}),
             "getMore": NextBatch(),
+            "listIndexes": Batches([{"v": 2, "key": {"_id": 1}, "name": "_id_"}]),
             "killCursors": KillCursors(),
         }
         unknown = Error(59, "CommandNotFound",
