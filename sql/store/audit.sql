@@ -16,7 +16,7 @@ SELECT row_number() OVER (ORDER BY created_at, sequence) AS n, action, resource_
        old_values, new_values
 FROM audit_log WHERE created_at >= :'began' ORDER BY 1;
 
--- every table that keeps the platform's rows is recorded, what is measured
+-- every table that an operator can write is recorded, what is measured
 -- from its first change on
 SELECT c.relname, string_agg(CASE WHEN t.tgtype & 4 > 0 THEN 'insert ' ELSE '' END
                              || CASE WHEN t.tgtype & 16 > 0 THEN 'update ' ELSE '' END
@@ -25,6 +25,7 @@ SELECT c.relname, string_agg(CASE WHEN t.tgtype & 4 > 0 THEN 'insert ' ELSE '' E
 FROM pg_class c
 LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgfoid = 'record_change'::regproc
 WHERE c.relnamespace = 'pynomaly'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+  AND has_table_privilege('pynomaly_admin', c.oid, 'INSERT')
 GROUP BY 1
 HAVING string_agg(t.tgname, ',' ORDER BY t.tgname) IS DISTINCT FROM 'record_change,record_truncate'
     OR bool_or(t.tgname = 'record_change' AND t.tgtype & 28 <> 28)

@@ -83,11 +83,15 @@ pns_store_is_restoring(PG_FUNCTION_ARGS)
  * is_restoring recognises a session that loads a dump by the two settings that
  * pg_dump and pg_restore turn off for it.  What such a session writes was
  * counted and recorded when it was written first, and the dump holds that too.
+ *
+ * The superuser has to be who gives the statement, not the owner of a function
+ * that it calls: the two settings are anybody's.
  */
 static bool
 is_restoring(void)
 {
-	return !row_security && !check_function_bodies && superuser();
+	return !row_security && !check_function_bodies &&
+		superuser_arg(GetOuterUserId());
 }
 
 /*

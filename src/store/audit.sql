@@ -605,6 +605,7 @@ SELECT pynomaly.audit_table('pynomaly.user_tenant_roles');
 SELECT pynomaly.audit_table('pynomaly.api_keys', ignored => '{usage_count,last_used_at}');
 SELECT pynomaly.audit_table('pynomaly.invitations');
 SELECT pynomaly.audit_table('pynomaly.sessions', ignored => '{last_activity}');
+SELECT pynomaly.audit_table('pynomaly.plan_limits');
 SELECT pynomaly.audit_table('pynomaly.setting_definitions');
 SELECT pynomaly.audit_table('pynomaly.settings', ignored => '{updated_at}');
 SELECT pynomaly.audit_table('pynomaly.tenant_settings', ignored => '{updated_at}');

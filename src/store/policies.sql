@@ -288,3 +288,23 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON pynomaly.invitations TO pynomaly_admin;
 GRANT SELECT (tenant_id, id, email, role, invited_by, created_at, expires_at,
               accepted_at, accepted_by, revoked_at)
     ON pynomaly.invitations TO pynomaly_app;
+
+-- ---------------------------------------------------------------------
+-- what is counted for quotas, written by the triggers of quotas.sql
+-- ---------------------------------------------------------------------
+
+ALTER TABLE pynomaly.tenant_usage ENABLE ROW LEVEL SECURITY;
+ALTER TABLE pynomaly.tenant_usage FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_isolation ON pynomaly.tenant_usage
+    USING (tenant_id = pynomaly.current_tenant());
+CREATE POLICY admin_access ON pynomaly.tenant_usage TO pynomaly_admin
+    USING (true);
+GRANT SELECT ON pynomaly.tenant_usage TO pynomaly_admin, pynomaly_app, pynomaly_readonly;
+
+ALTER TABLE pynomaly.running_detections ENABLE ROW LEVEL SECURITY;
+ALTER TABLE pynomaly.running_detections FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_isolation ON pynomaly.running_detections
+    USING (tenant_id = pynomaly.current_tenant());
+CREATE POLICY admin_access ON pynomaly.running_detections TO pynomaly_admin
+    USING (true);
+GRANT SELECT ON pynomaly.running_detections TO pynomaly_admin, pynomaly_app, pynomaly_readonly;
