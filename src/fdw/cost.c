@@ -20,7 +20,7 @@
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 
-#include "fdw/query.h"
+#include "fdw/upper.h"
 
 /*
  * The server's work on a document: to look at it in the order of the
@@ -37,6 +37,8 @@
 /* A reply that the server may size itself has up to so many bytes. */
 #define REPLY_BYTES (16.0 * 1024 * 1024)
 
+static bool is_in_order(const PnsRelation *relation, List *pathkeys);
+static bool has_order(const PnsIndex *index, List *paths, List *descending);
 static Cost scan_work(PlannerInfo *root, const PnsRelation *relation, List *sent,
 					  Selectivity share);
 static Selectivity found_share(PlannerInfo *root, const PnsRelation *relation,
@@ -45,7 +47,6 @@ static List *served_clauses(const PnsRelation *relation, const PnsIndex *index,
 							List *clauses);
 static bool compares_path(const PnsRelation *relation, Node *clause, const char *path,
 						  bool *equality);
-static Cost transfer_cost(const PnsRelation *relation, double documents);
 
 /*
  * pns_cost_base estimates what it costs to read a table without an order, with
@@ -78,9 +79,37 @@ pns_cost_scan(PlannerInfo *root, const PnsRelation *relation, List *sent,
 	cost_qual_eval(&checks, checked, root);
 	*startup_cost = table->startup_cost + checks.startup + rel->reltarget->cost.startup;
 	*total_cost = *startup_cost + scan_work(root, relation, sent, share) +
-		transfer_cost(relation, fetched) +
+		pns_cost_transfer(relation, fetched) +
 		fetched * (cpu_tuple_cost + checks.per_tuple) +
 		rows * rel->reltarget->cost.per_tuple;
+}
+
+/*
+ * pns_cost_ordered estimates what it costs to read a relation in an order (NIL
+ * for none).  A sort that no index serves has read everything before the first
+ * row.  Where an index serves it, and another the conditions, the server uses
+ * what is cheaper.
+ */
+void
+pns_cost_ordered(const PnsRelation *relation, List *pathkeys, double *rows,
+				 Cost *startup_cost, Cost *total_cost)
+{
+	Cost		sort = relation->fetched * log2(relation->fetched + 1) *
+	OPERATOR_FACTOR * cpu_operator_cost;
+	Cost		in_order = Max(relation->work, relation->rel->tuples * FIND_COST);
+
+	*rows = relation->rel->rows;
+	*startup_cost = relation->startup_cost;
+	*total_cost = relation->total_cost;
+	if (pathkeys == NIL)
+		return;
+	if (is_in_order(relation, pathkeys) && in_order < relation->work + sort)
+		*total_cost += in_order - relation->work;
+	else
+	{
+		*startup_cost += relation->work + sort;
+		*total_cost += sort;
+	}
 }
 
 /*
@@ -91,6 +120,22 @@ Cost
 pns_cost_examine(const PnsRelation *relation)
 {
 	return relation->rel->tuples * EXAMINE_COST;
+}
+
+/*
+ * pns_cost_transfer estimates what it costs to get documents of a relation: by
+ * their number and size, and a round trip for each reply but the first.
+ */
+Cost
+pns_cost_transfer(const PnsRelation *relation, double documents)
+{
+	const PnsTable *table = ((PnsTermSource *) linitial(relation->sources))->table;
+	double		width = relation->rel->reltarget->width;
+	double		replies = table->fetch_size > 0 ? documents / table->fetch_size :
+	documents * width / REPLY_BYTES;
+
+	return documents * table->tuple_cost * Max(1.0, width / TUPLE_BYTES) +
+		floor(replies) * table->startup_cost;
 }
 
 /*
@@ -108,6 +153,49 @@ pns_relation_has_index(const PnsRelation *relation, const char *path)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * is_in_order tells whether an index has the documents of a table in the order
+ * of pathkeys, from one end or from the other.
+ */
+static bool
+is_in_order(const PnsRelation *relation, List *pathkeys)
+{
+	List	   *descending;
+	List	   *paths = pns_order_plain_paths(relation, pathkeys, &descending);
+	ListCell   *lc;
+
+	if (paths == NIL)
+		return false;
+	foreach(lc, relation->indexes)
+	{
+		if (has_order((PnsIndex *) lfirst(lc), paths, descending))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * has_order tells whether an index begins with fields in these directions, or
+ * with all of them in the other.
+ */
+static bool
+has_order(const PnsIndex *index, List *paths, List *descending)
+{
+	bool		reversed = linitial_int(index->descending) != linitial_int(descending);
+
+	if (index->sparse || list_length(index->paths) < list_length(paths))
+		return false;
+	for (int i = 0; i < list_length(paths); i++)
+	{
+		bool		direction = list_nth_int(index->descending, i) != 0;
+
+		if (strcmp(list_nth(index->paths, i), list_nth(paths, i)) != 0 ||
+			(direction != reversed) != (list_nth_int(descending, i) != 0))
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -218,20 +306,4 @@ compares_path(const PnsRelation *relation, Node *clause, const char *path, bool 
 			return false;
 	}
 	return qual->column->native != NULL && strcmp(qual->column->native, path) == 0;
-}
-
-/*
- * transfer_cost estimates what it costs to get documents of a relation: by
- * their number and size, and a round trip for each reply but the first.
- */
-static Cost
-transfer_cost(const PnsRelation *relation, double documents)
-{
-	const PnsTable *table = ((PnsTermSource *) linitial(relation->sources))->table;
-	double		width = relation->rel->reltarget->width;
-	double		replies = table->fetch_size > 0 ? documents / table->fetch_size :
-	documents * width / REPLY_BYTES;
-
-	return documents * table->tuple_cost * Max(1.0, width / TUPLE_BYTES) +
-		floor(replies) * table->startup_cost;
 }

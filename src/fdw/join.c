@@ -60,10 +60,8 @@ static Var *lookup_column(Node *node, const PnsRelation *relation);
 static double comparisons_of(PlannerInfo *root, const PnsRelation *relation);
 static double lookup_comparisons(PlannerInfo *root, const PnsRelation *outer,
 								 const PnsRelation *inner, const Var *field);
-static bool is_indexed(const PnsTableColumn *column);
 static bool has_known_size(const PnsTable *table);
 static void set_costs(PlannerInfo *root, PnsRelation *relation, double comparisons);
-static Cost work_of(PlannerInfo *root, const PnsRelation *relation);
 static int	lookups_below(const PnsRelation *relation);
 
 /*
@@ -432,21 +430,14 @@ lookup_comparisons(PlannerInfo *root, const PnsRelation *outer, const PnsRelatio
 				   const Var *field)
 {
 	const PnsTermSource *first = (PnsTermSource *) linitial(inner->sources);
+	RelOptInfo *rel = find_base_rel(root, first->varno);
 
-	if (is_indexed(&first->table->columns[field->varattno - 1]))
+	if (pns_relation_has_index((PnsRelation *) rel->fdw_private,
+							   first->table->columns[field->varattno - 1].native))
 		return 0;
 	if (!has_known_size(first->table))
 		return 2 * MAX_COMPARISONS;
-	return outer->fetched * find_base_rel(root, first->varno)->tuples;
-}
-
-/*
- * is_indexed tells whether an index is known to serve equality of a column.
- */
-static bool
-is_indexed(const PnsTableColumn *column)
-{
-	return strcmp(column->native, "_id") == 0;
+	return outer->fetched * rel->tuples;
 }
 
 /*
@@ -485,8 +476,8 @@ set_costs(PlannerInfo *root, PnsRelation *relation, double comparisons)
 	relation->fetched = clamp_row_est(rel->rows /
 									  clauselist_selectivity(root, relation->checked, 0,
 															 JOIN_INNER, NULL));
-	join->work = work_of(root, join->outer) +
-		(join->type == JOIN_FULL ? work_of(root, join->inner) : 0) +
+	relation->work = join->outer->work +
+		(join->type == JOIN_FULL ? join->inner->work : 0) +
 		table->tuple_cost * (LOOKUP_DOCUMENTS * lookups * (1 + lookups_below(join->inner)) +
 							 COMPARISON_DOCUMENTS * comparisons) +
 		cpu_tuple_cost * relation->fetched;
@@ -494,21 +485,10 @@ set_costs(PlannerInfo *root, PnsRelation *relation, double comparisons)
 	cost_qual_eval(&checks, relation->checked, root);
 	relation->startup_cost = table->startup_cost + checks.startup +
 		rel->reltarget->cost.startup;
-	relation->total_cost = relation->startup_cost + join->work +
-		relation->fetched * (table->tuple_cost + cpu_tuple_cost + checks.per_tuple) +
+	relation->total_cost = relation->startup_cost + relation->work +
+		pns_cost_transfer(relation, relation->fetched) +
+		relation->fetched * (cpu_tuple_cost + checks.per_tuple) +
 		rel->rows * rel->reltarget->cost.per_tuple;
-}
-
-/*
- * work_of estimates what a server does to make the rows of a relation.
- */
-static Cost
-work_of(PlannerInfo *root, const PnsRelation *relation)
-{
-	if (relation->kind == PNS_RELATION_JOIN)
-		return relation->join->work;
-	return (relation->shipped != NIL ? cpu_operator_cost : 0) * relation->rel->tuples +
-		cpu_tuple_cost * relation->fetched;
 }
 
 /*

@@ -34,7 +34,6 @@ struct PnsJoinRelation
 								 * inner side's tables */
 	List	   *on;				/* of Expr: what makes a pair, key = field too */
 	List	   *where;			/* of Expr: demanded of the join's rows */
-	Cost		work;			/* of the server, to make the rows */
 };
 
 /* in join.c */

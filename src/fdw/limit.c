@@ -48,8 +48,8 @@ pns_limit_add_path(PlannerInfo *root, PnsRelation *relation, RelOptInfo *final_r
 	if (!extra->limit_needed || !limit_ships(root, relation))
 		return;
 
-	pns_relation_cost_ordered(relation, root->sort_pathkeys, &rows, &startup_cost,
-							  &total_cost);
+	pns_cost_ordered(relation, root->sort_pathkeys, &rows, &startup_cost,
+					 &total_cost);
 	adjust_limit_rows_costs(&rows, &startup_cost, &total_cost,
 							extra->offset_est, extra->count_est);
 	/* a LIMIT of PostgreSQL's would pass each of them on */

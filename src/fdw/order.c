@@ -99,6 +99,33 @@ pns_order_is_plain(const PnsRelation *relation, List *pathkeys)
 }
 
 /*
+ * pns_order_plain_paths lists the paths of a sort that an index could serve, as
+ * MongoDB says them, and whether each is in descending order; NIL where no index
+ * could.
+ */
+List *
+pns_order_plain_paths(const PnsRelation *relation, List *pathkeys, List **descending)
+{
+	List	   *paths = NIL;
+	ListCell   *lc;
+
+	*descending = NIL;
+	if (!pns_order_is_plain(relation, pathkeys))
+		return NIL;
+	foreach(lc, pathkeys)
+	{
+		PathKey    *pathkey = lfirst_node(PathKey, lc);
+		PnsTerm    *term;
+
+		(void) key_expr(relation, pathkey, &term);
+		paths = lappend(paths, ((PnsTermColumn *) linitial(term->columns))->column->native);
+		*descending = lappend_int(*descending,
+								  pathkey->pk_strategy == BTGreaterStrategyNumber);
+	}
+	return paths;
+}
+
+/*
  * pns_order_useful lists the orders (of List of PathKey) in which it may pay
  * to read a relation: that of the query, as far as MongoDB can sort so, and
  * those by which it could be merged with another.

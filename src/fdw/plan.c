@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
@@ -118,7 +116,7 @@ add_ordered_path(PlannerInfo *root, PnsRelation *relation, List *pathkeys,
 	Cost		startup_cost;
 	Cost		total_cost;
 
-	pns_relation_cost_ordered(relation, pathkeys, &rows, &startup_cost, &total_cost);
+	pns_cost_ordered(relation, pathkeys, &rows, &startup_cost, &total_cost);
 	if (relation->kind == PNS_RELATION_BASE)
 		path = pns_create_foreignscan_path(root, rel, rows, startup_cost, total_cost,
 										   pathkeys, rel->lateral_relids, NIL);
@@ -144,28 +142,6 @@ pns_relation_pushes(const PnsRelation *relation, PnsPushdown kind)
 			return false;
 	}
 	return true;
-}
-
-/*
- * pns_relation_cost_ordered estimates what it costs to read a relation in an order
- * (NIL for none).  A sort that no index can serve reads all before the first
- * row; MongoDB compares about as fast as PostgreSQL.
- */
-void
-pns_relation_cost_ordered(const PnsRelation *relation, List *pathkeys, double *rows,
-						  Cost *startup_cost, Cost *total_cost)
-{
-	*rows = relation->rel->rows;
-	*startup_cost = relation->startup_cost;
-	*total_cost = relation->total_cost;
-	if (pathkeys != NIL && !pns_order_is_plain(relation, pathkeys))
-	{
-		Cost		sort = relation->fetched * log2(relation->fetched + 1) *
-		cpu_operator_cost;
-
-		*startup_cost += sort;
-		*total_cost += sort;
-	}
 }
 
 /*

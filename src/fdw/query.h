@@ -104,7 +104,7 @@ typedef struct PnsRelation
 								 * known */
 
 	/* estimates, of what is read without an order */
-	Cost		work;			/* of the server on a BASE's rows */
+	Cost		work;			/* of the server, a part of total_cost */
 	double		fetched;		/* documents that the server returns */
 	Cost		startup_cost;
 	Cost		total_cost;
@@ -200,6 +200,9 @@ extern void pns_cost_base(PlannerInfo *root, PnsRelation *relation);
 extern void pns_cost_scan(PlannerInfo *root, const PnsRelation *relation, List *sent,
 						  Selectivity share, double rows, List *checked,
 						  Cost *startup_cost, Cost *total_cost);
+extern void pns_cost_ordered(const PnsRelation *relation, List *pathkeys, double *rows,
+							 Cost *startup_cost, Cost *total_cost);
+extern Cost pns_cost_transfer(const PnsRelation *relation, double documents);
 extern Cost pns_cost_examine(const PnsRelation *relation);
 extern bool pns_relation_has_index(const PnsRelation *relation, const char *path);
 
@@ -208,8 +211,6 @@ extern void pns_relation_add_paths(PlannerInfo *root, PnsRelation *relation,
 								   Path *recheck_path, List *restrictinfo);
 extern bool pns_relation_outputs_ship(const PnsRelation *relation);
 extern bool pns_relation_pushes(const PnsRelation *relation, PnsPushdown kind);
-extern void pns_relation_cost_ordered(const PnsRelation *relation, List *pathkeys,
-									  double *rows, Cost *startup_cost, Cost *total_cost);
 
 /* in outer_rows.c */
 extern void pns_relation_add_outer_paths(PlannerInfo *root, PnsRelation *relation);

@@ -30,6 +30,8 @@ typedef struct PnsSort
 
 extern int	pns_order_prefix(const PnsRelation *relation, List *pathkeys);
 extern bool pns_order_is_plain(const PnsRelation *relation, List *pathkeys);
+extern List *pns_order_plain_paths(const PnsRelation *relation, List *pathkeys,
+								   List **descending);
 extern List *pns_order_useful(PlannerInfo *root, const PnsRelation *relation);
 extern List *pns_order_describe(const PnsRelation *relation, List *pathkeys);
 extern PnsSort *pns_order_create(List *description, const PnsTermContext *context);
