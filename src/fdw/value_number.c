@@ -433,8 +433,9 @@ float4_points(const PnsQual *qual, Datum value, List **scalars)
 static float8
 lowest_read_as(float4 number)
 {
-	float8		below = nextafterf(number, -INFINITY);
-	float8		found = isinf(number) ? ldexp(1.0, FLT_MAX_EXP) : number;
+	float8		limit = ldexp(1.0, FLT_MAX_EXP);	/* infinite as a float4 */
+	float8		below = Max(nextafterf(number, -INFINITY), -limit);
+	float8		found = Min(number, limit);
 
 	if (isinf(number) && number < 0)
 		return number;

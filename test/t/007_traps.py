@@ -4,8 +4,6 @@ Every query runs with conditions sent to MongoDB and without, and has to give
 rows that are written down here.  TRAPS.md says which line is tested where.
 """
 import datetime
-import json
-import os
 import uuid
 
 import bson
@@ -14,71 +12,12 @@ import bson.raw_bson
 from bson import Binary, Decimal128, Int64, ObjectId
 
 from servers.harness import *
+from traps import run_groups
 
 UTC = datetime.timezone.utc
 OID = "5381ccf9d6d81c8e5bf0114d"
 NAN = float("nan")
 INF = float("inf")
-
-
-class Traps:
-    """A database, and a MongoDB database of the same name."""
-
-    def __init__(self, db, client):
-        self.db = db
-        self.mongo = client[db.name]
-        self.tables = 0
-
-    def table(self, columns, documents, **options):
-        """Make a collection and a foreign table over it; return its name."""
-        self.tables += 1
-        name = f"t{self.tables}"
-        if documents:
-            self.mongo[name].insert_many(documents)
-        self.db.foreign_table(name, "real", columns, database=self.db.name,
-                              **{"on_mismatch": "null", **options})
-        return name
-
-    def both(self, name, query, expected, parameters=None):
-        """Test a query's rows, with pushdown and without."""
-        for setting in ("on", "off"):
-            self.db.execute(f"SET pynomaly_store.enable_pushdown = {setting}")
-            rows = self.db.rows(query, parameters)
-            if expected and not isinstance(expected[0], tuple):
-                rows = [row[0] for row in rows]
-            is_(rows, expected, f"{name}, pushdown {setting}")
-        self.db.execute("RESET pynomaly_store.enable_pushdown")
-
-    def ids(self, table, conditions, prefix=""):
-        """Test which _ids conditions select: {condition: [_id, ...]}."""
-        for condition, expected in conditions.items():
-            self.both(prefix + condition, f"SELECT _id FROM {table} WHERE {condition} "
-                      "ORDER BY _id", expected)
-
-    def fails(self, name, query, sqlstate, **patterns):
-        """Test that a query fails, with pushdown and without."""
-        for setting in ("on", "off"):
-            self.db.execute(f"SET pynomaly_store.enable_pushdown = {setting}")
-            throws(lambda: self.db.rows(query), sqlstate,
-                   f"{name}, pushdown {setting}", **patterns)
-        self.db.execute("RESET pynomaly_store.enable_pushdown")
-
-    def command(self, query):
-        """Return the command that a query sends."""
-        return next(line.split("MongoDB Command: ", 1)[1]
-                    for line in self.db.explain(query).splitlines()
-                    if "MongoDB Command: " in line)
-
-    def shipped(self, query):
-        """Does a query send a condition?"""
-        return "$match" in self.command(query)
-
-    def uses_index(self, query):
-        """Does the server answer a query's command from an index?"""
-        command = bson.json_util.loads(self.command(query))
-        command.pop("$db")
-        plan = json.dumps(self.mongo.command("explain", command), default=str)
-        return "IXSCAN" in plan or "IDHACK" in plan
 
 
 # ---------- WHERE ----------
@@ -435,6 +374,14 @@ def special_floats(traps):
     traps.ids(small, {"f = 0.1": [], "f = 0.1::float4": [1], "f > 1": [4, 5],
                       "f = 16777216": [5], "f = 16777217": [], "f IS NULL": [2, 3],
                       "f = 0": [6], "f = 16777217::float4": [5]}, "float4: ")
+    singles = traps.table("_id int, f float4", [
+        {"_id": 1, "f": 3.4028235e38}, {"_id": 2, "f": -3.4028235e38},
+        {"_id": 3, "f": -INF}, {"_id": 4, "f": 1e-45}, {"_id": 5, "f": 0}])
+    traps.ids(singles, {
+        "f >= '-3.4028235e38'": [1, 2, 4, 5], "f < '-3.4028235e38'": [3],
+        "f > '-3.4028235e38'": [1, 4, 5], "f <= '3.4028235e38'": [1, 2, 3, 4, 5],
+        "f > '-Infinity'": [1, 2, 4, 5], "f >= '1e-45'": [1, 4], "f = '-3.4028235e38'": [2],
+        "f >= '3.4028235e38'": [1], "f < '1e-45'": [2, 3, 5]})
 
 
 def big_numbers(traps):
@@ -686,25 +633,7 @@ def texts_and_arrays(traps):
     traps.fails("a zero byte", f"SELECT s FROM {strict}", "22P05")
 
 
-def main():
-    """Run every group."""
-    client = mongo_client()
-    with database() as db:
-        db.main.prepare_threshold = None
-        db.execute("SET search_path = public, pynomaly")     # for its operators
-        db.mongo_server("real", os.environ["MONGO_URI"])
-        traps = Traps(db, client)
-        try:
-            for group in (missing_fields, other_types, booleans, logic_and_arithmetic,
-                          dollars, identifiers, collations, dates, blanks,
-                          own_operators, special_floats, big_numbers, patterns,
-                          field_names, parameters, whole_documents, duplicate_keys,
-                          numbers_that_do_not_fit, json_values, texts_and_arrays):
-                note(group.__doc__)
-                group(traps)
-        finally:
-            client.drop_database(db.name)
-
-
-main()
-done()
+run_groups(missing_fields, other_types, booleans, logic_and_arithmetic, dollars,
+           identifiers, collations, dates, blanks, own_operators, special_floats,
+           big_numbers, patterns, field_names, parameters, whole_documents,
+           duplicate_keys, numbers_that_do_not_fit, json_values, texts_and_arrays)
