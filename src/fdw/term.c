@@ -219,7 +219,7 @@ compile_function(Oid function, List *exprs, PnsTermCompiler *compiler)
 	ListCell   *lc;
 
 	if (rule == NULL)
-		return NULL;
+		return pns_term_compile_date(function, exprs, compiler);
 
 	foreach(lc, exprs)
 	{
@@ -258,10 +258,17 @@ divides_well(const PnsTerm *term)
 static const PnsTermRule *
 find_rule(Oid function)
 {
-	for (const PnsTermRule *rule = pns_term_number_rules; OidIsValid(rule->function); rule++)
+	static const PnsTermRule *const tables[] = {
+		pns_term_number_rules, pns_term_date_rules
+	};
+
+	for (int i = 0; i < lengthof(tables); i++)
 	{
-		if (rule->function == function)
-			return rule;
+		for (const PnsTermRule *rule = tables[i]; OidIsValid(rule->function); rule++)
+		{
+			if (rule->function == function)
+				return rule;
+		}
 	}
 	return NULL;
 }

@@ -124,4 +124,10 @@ extern void pns_term_write_in(PnsTermWriter *writer, const char *key,
 
 extern const PnsTermRule pns_term_number_rules[];
 
+/* ---------- term_date.c ---------- */
+
+extern const PnsTermRule pns_term_date_rules[];
+
+extern PnsTerm *pns_term_compile_date(Oid function, List *exprs, PnsTermCompiler *compiler);
+
 #endif							/* PNS_FDW_TERM_PRIVATE_H */

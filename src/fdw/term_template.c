@@ -150,9 +150,10 @@ template_depth(const char *template)
 	for (; *template != '\0'; template++)
 	{
 		if (*template == '{' || *template == '[')
-			deepest = Max(deepest, ++depth);
+			depth++;
 		else if (*template == '}' || *template == ']')
 			depth--;
+		deepest = Max(deepest, depth);
 	}
 	return deepest;
 }
