@@ -32,11 +32,11 @@
 #include "fdw/join.h"
 
 /*
- * What it costs a server to look one key up, in documents that it sends; and
- * to compare a key with one document where it has no index.  Measured.
+ * What it costs a server to look one key up, ten times as much as to send a
+ * document; and to compare a key with a document where it has no index.
  */
-#define LOOKUP_DOCUMENTS 10.0
-#define COMPARISON_DOCUMENTS 0.1
+#define LOOKUP_COST 2.0
+#define COMPARISON_COST 0.02
 
 /* Comparisons without an index that are tolerated. */
 #define MAX_COMPARISONS 10000.0
@@ -51,6 +51,7 @@ static bool sides_ship(PnsRelation *outer, PnsRelation *inner);
 static int	nesting(const PnsRelation *relation);
 static List *join_sources(const PnsRelation *outer, const PnsRelation *inner);
 static bool take_checked(PnsRelation *relation, const PnsRelation *side, bool later);
+static bool take_looked_at(PnsRelation *relation);
 static bool take_conditions(PnsRelation *relation, List *restrictlist);
 static bool condition_ships(Expr *expr, const PnsTermContext *context);
 static bool outputs_ship(PlannerInfo *root, const PnsRelation *relation);
@@ -119,15 +120,10 @@ plan_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 		(outer->kind != PNS_RELATION_BASE || inner->kind != PNS_RELATION_BASE))
 		return NULL;
 
-	/* a misfit in a row that is only looked for would not be seen here */
-	if (inner->looked_at != NIL && (type == JOIN_SEMI || type == JOIN_ANTI))
-		return NULL;
-
 	relation = palloc0(sizeof(PnsRelation));
 	relation->kind = PNS_RELATION_JOIN;
 	relation->rel = joinrel;
 	relation->relids = joinrel->relids;
-	relation->looked_at = list_concat_copy(outer->looked_at, inner->looked_at);
 	relation->sources = join_sources(outer, inner);
 	relation->join = palloc0(sizeof(PnsJoinRelation));
 	relation->join->type = type;
@@ -136,6 +132,7 @@ plan_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 
 	if (!take_checked(relation, outer, type != JOIN_FULL) ||
 		!take_checked(relation, inner, type == JOIN_INNER) ||
+		!take_looked_at(relation) ||
 		!take_conditions(relation, restrictlist) ||
 		!outputs_ship(root, relation) ||
 		!choose_key(root, relation, &comparisons))
@@ -224,6 +221,27 @@ take_checked(PnsRelation *relation, const PnsRelation *side, bool later)
 			contain_volatile_functions((Node *) info->clause))
 			return false;
 		relation->checked = lappend(relation->checked, info);
+	}
+	return true;
+}
+
+/*
+ * take_looked_at has MongoDB look for misfits in the columns that the sides
+ * leave to the codec, which may never see a row that is joined with nothing.
+ * False where it cannot.
+ */
+static bool
+take_looked_at(PnsRelation *relation)
+{
+	PnsJoinRelation *join = relation->join;
+	PnsTermContext context = {.sources = relation->sources};
+	ListCell   *lc;
+
+	join->looked_at = list_concat_copy(join->outer->looked_at, join->inner->looked_at);
+	foreach(lc, join->looked_at)
+	{
+		if (pns_term_compile((Expr *) lfirst(lc), &context) == NULL)
+			return false;
 	}
 	return true;
 }
@@ -466,20 +484,19 @@ has_known_size(const PnsTable *table)
 static void
 set_costs(PlannerInfo *root, PnsRelation *relation, double comparisons)
 {
-	PnsJoinRelation *join = relation->join;
-	RelOptInfo *rel = relation->rel;
+	const PnsJoinRelation *join = relation->join;
 	const PnsTable *table = ((PnsTermSource *) linitial(relation->sources))->table;
+	bool		both = join->type == JOIN_FULL;
+	double		lookups = join->outer->fetched + (both ? join->inner->fetched : 0);
+	RelOptInfo *rel = relation->rel;
 	QualCost	checks;
-	double		lookups = join->outer->fetched +
-	(join->type == JOIN_FULL ? join->inner->fetched : 0);
 
 	relation->fetched = clamp_row_est(rel->rows /
 									  clauselist_selectivity(root, relation->checked, 0,
 															 JOIN_INNER, NULL));
-	relation->work = join->outer->work +
-		(join->type == JOIN_FULL ? join->inner->work : 0) +
-		table->tuple_cost * (LOOKUP_DOCUMENTS * lookups * (1 + lookups_below(join->inner)) +
-							 COMPARISON_DOCUMENTS * comparisons) +
+	relation->work = join->outer->work + (both ? join->inner->work : 0) +
+		LOOKUP_COST * lookups * (1 + lookups_below(join->inner)) +
+		COMPARISON_COST * comparisons +
 		cpu_tuple_cost * relation->fetched;
 
 	cost_qual_eval(&checks, relation->checked, root);

@@ -34,6 +34,7 @@ struct PnsJoinRelation
 								 * inner side's tables */
 	List	   *on;				/* of Expr: what makes a pair, key = field too */
 	List	   *where;			/* of Expr: demanded of the join's rows */
+	List	   *looked_at;		/* of Var: columns of the sides that must fit */
 };
 
 /* in join.c */
@@ -53,6 +54,7 @@ typedef enum PnsJoinDescriptionIndex
 	PNS_JOIN_FIELD,				/* Var */
 	PNS_JOIN_ON,				/* List of Expr */
 	PNS_JOIN_WHERE,				/* List of Expr */
+	PNS_JOIN_LOOKED_AT,			/* List of Var */
 	PNS_JOIN_LENGTH
 } PnsJoinDescriptionIndex;
 

@@ -23,8 +23,9 @@ static PnsJoinQuery *create_node(List *description, List *sources, int *place);
 static void create_table(PnsJoinQuery *table, List *description, List *sources, int place);
 static void create_join(PnsJoinQuery *join, List *description, List *sources);
 static PnsJoinQuery *create_reverse(const PnsJoinQuery *join, Expr *key, Var *field,
-									List *on, List *sources);
-static void compile_join(PnsJoinQuery *join, Expr *key, Var *field, List *on, List *sources);
+									List *on, List *looked_at, List *sources);
+static void compile_join(PnsJoinQuery *join, Expr *key, Var *field, List *on,
+						 List *looked_at, List *sources);
 static const PnsTableColumn *column_of(const Var *var, List *sources);
 static List *seen_from_pairs(List *sources, const Bitmapset *outer_places);
 static List *compile_terms(List *exprs, const PnsTermContext *context);
@@ -49,7 +50,8 @@ pns_join_describe(const PnsRelation *relation)
 							 pns_join_describe(join->inner),
 							 join->key,
 							 join->field);
-	return list_concat(description, list_make2(join->on, join->where));
+	return list_concat(description,
+					   list_make3(join->on, join->where, join->looked_at));
 }
 
 /*
@@ -137,14 +139,15 @@ create_join(PnsJoinQuery *join, List *description, List *sources)
 	Var		   *field = list_nth_node(Var, description, PNS_JOIN_FIELD);
 	List	   *on = (List *) list_nth(description, PNS_JOIN_ON);
 	List	   *where = (List *) list_nth(description, PNS_JOIN_WHERE);
+	List	   *looked_at = (List *) list_nth(description, PNS_JOIN_LOOKED_AT);
 
 	join->type = (JoinType) intVal(list_nth(description, PNS_JOIN_TYPE));
-	compile_join(join, key, field, on, sources);
+	compile_join(join, key, field, on, looked_at, sources);
 
 	join->where = compile_terms(where, &join->rows);
 	join->where_columns = add_columns(NIL, join->where, NULL, NULL);
 	if (join->type == JOIN_FULL)
-		join->reverse = create_reverse(join, key, field, on, sources);
+		join->reverse = create_reverse(join, key, field, on, looked_at, sources);
 	join->reports = join->outer->reports || join->inner->reports ||
 		join->outer_columns != NIL || join->inner_columns != NIL ||
 		join->where_columns != NIL ||
@@ -156,14 +159,15 @@ create_join(PnsJoinQuery *join, List *description, List *sources)
  * side alone.  The condition that looks up is looked at from the other side.
  */
 static PnsJoinQuery *
-create_reverse(const PnsJoinQuery *join, Expr *key, Var *field, List *on, List *sources)
+create_reverse(const PnsJoinQuery *join, Expr *key, Var *field, List *on,
+			   List *looked_at, List *sources)
 {
 	PnsJoinQuery *reverse = palloc0(sizeof(PnsJoinQuery));
 
 	reverse->type = JOIN_ANTI;
 	reverse->outer = join->inner;
 	reverse->inner = join->outer;
-	compile_join(reverse, (Expr *) field, castNode(Var, key), on, sources);
+	compile_join(reverse, (Expr *) field, castNode(Var, key), on, looked_at, sources);
 	reverse->reports = reverse->outer_columns != NIL || reverse->inner_columns != NIL;
 	return reverse;
 }
@@ -173,10 +177,12 @@ create_reverse(const PnsJoinQuery *join, Expr *key, Var *field, List *on, List *
  * side are variables to the pipeline that reads the inner one.
  */
 static void
-compile_join(PnsJoinQuery *join, Expr *key, Var *field, List *on, List *sources)
+compile_join(PnsJoinQuery *join, Expr *key, Var *field, List *on,
+			 List *looked_at, List *sources)
 {
 	PnsTermContext pairs = {.sources = seen_from_pairs(sources, join->outer->places)};
 	List	   *conditions;
+	List	   *others;
 	List	   *keys;
 
 	join->places = bms_union(join->outer->places, join->inner->places);
@@ -190,9 +196,13 @@ compile_join(PnsJoinQuery *join, Expr *key, Var *field, List *on, List *sources)
 	conditions = compile_terms(on, &join->rows);
 	join->on = join->simple ? conditions : compile_terms(on, &pairs);
 	join->variables = add_sources(NIL, conditions, join->outer->places, sources);
-	join->outer_columns = add_columns(add_columns(NIL, keys, join->outer->places, NULL),
-									  conditions, join->outer->places, NULL);
-	join->inner_columns = add_columns(NIL, conditions, join->inner->places, join->field);
+	others = compile_terms(looked_at, &join->rows);
+	join->outer_columns = add_columns(NIL, list_concat_copy(list_concat_copy(keys, conditions),
+															others),
+									  join->outer->places, NULL);
+	join->inner_columns = add_columns(add_columns(NIL, conditions, join->inner->places,
+												  join->field),
+									  others, join->inner->places, NULL);
 }
 
 /*

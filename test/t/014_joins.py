@@ -278,6 +278,22 @@ def misfits(db):
             "(SELECT 1 FROM b WHERE b._id = x.k)"
         is_(joins_here(db, query), 0, condition + " is shipped")
         throws(lambda: db.rows(query), "22000", condition + ": a key that is an array")
+    # one that a condition on one table has to see, whatever it is joined with
+    for query in ("SELECT x._id FROM strict x JOIN b ON b._id = x.p_q WHERE {}",
+                  "SELECT x._id FROM strict x LEFT JOIN b ON b._id = x._id WHERE {}",
+                  "SELECT a._id FROM a LEFT JOIN (SELECT * FROM strict x WHERE {}) x "
+                  "ON x._id = a._id",
+                  "SELECT a._id FROM a FULL JOIN (SELECT * FROM strict x WHERE {}) x "
+                  "ON x._id = a._id",
+                  "SELECT x._id FROM strict x WHERE {} AND NOT EXISTS "
+                  "(SELECT 1 FROM b WHERE b._id = x._id)",
+                  "SELECT a._id FROM a WHERE EXISTS (SELECT 1 FROM strict x "
+                  "WHERE x._id = a._id AND {})"):
+        is_(joins_here(db, query.format("x.k IS NULL")), 0, "shipped: " + query)
+        throws(lambda: db.rows(query.format("x.k IS NULL")), "22000",
+               "IS NULL of a value that does not fit")
+        ok(db.rows(query.format("x.k IS NULL AND x._id < 7")) is not None,
+           "others are not in the way")
     is_(db.value("SELECT count(*) FROM (SELECT x._id FROM strict x JOIN b ON b._id = x.k "
                  "WHERE x._id < 7) y"), 4, "a document that is filtered out is not read")
     throws(lambda: db.rows("SELECT x._id FROM strict x LEFT JOIN b ON b._id = x.k "
