@@ -98,7 +98,7 @@ pns_cost_ordered(const PnsRelation *relation, List *pathkeys, double *rows,
 	OPERATOR_FACTOR * cpu_operator_cost;
 	Cost		in_order = Max(relation->work, relation->rel->tuples * FIND_COST);
 
-	*rows = relation->rel->rows;
+	*rows = relation->kind == PNS_RELATION_GROUP ? relation->rows : relation->rel->rows;
 	*startup_cost = relation->startup_cost;
 	*total_cost = relation->total_cost;
 	if (pathkeys == NIL)

@@ -57,6 +57,8 @@ pns_query_describe(const PnsRelation *relation, const PnsRequest *request, List 
 	description = lappend(description, describe_node((Node *) join, &context));
 	description = lappend(description, describe_node((Node *) request->shipped, &context));
 	description = lappend(description,
+						  describe_node((Node *) pns_group_describe(relation), &context));
+	description = lappend(description,
 						  describe_node((Node *) pns_order_describe(relation, request->pathkeys),
 										&context));
 	description = lappend(description, describe_node((Node *) request->limit, &context));
@@ -152,20 +154,30 @@ describe_var(Var *var, DescribeContext *context)
 
 /*
  * describe_operand replaces an expression that has one value for the whole
- * scan by a parameter whose number is its place in the operands.  The executor
- * evaluates it when the scan starts, if it is asked for.
+ * scan by a parameter whose number is its place in the operands, so that equal
+ * expressions stay equal.  The executor evaluates it when the scan starts, if
+ * it is asked for.
  */
 static Node *
 describe_operand(Node *node, DescribeContext *context)
 {
 	Param	   *param = makeNode(Param);
+	int			number = 0;
+	ListCell   *lc;
 
 	param->paramkind = PARAM_EXEC;
-	param->paramid = list_length(context->operands);
+	foreach(lc, context->operands)
+	{
+		if (equal(lfirst(lc), node))
+			break;
+		number++;
+	}
+	param->paramid = number;
 	param->paramtype = exprType(node);
 	param->paramtypmod = exprTypmod(node);
 	param->paramcollid = exprCollation(node);
 	param->location = -1;
-	context->operands = lappend(context->operands, node);
+	if (number == list_length(context->operands))
+		context->operands = lappend(context->operands, node);
 	return (Node *) param;
 }

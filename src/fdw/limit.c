@@ -79,7 +79,14 @@ limit_ships(PlannerInfo *root, const PnsRelation *relation)
 		parse->commandType != CMD_SELECT || parse->rowMarks != NIL ||
 		parse->hasTargetSRFs || parse->limitOption == LIMIT_OPTION_WITH_TIES)
 		return false;
-	if (relation->checked != NIL || !pns_relation_outputs_ship(relation))
+	if (relation->checked != NIL || relation->checked_having != NIL ||
+		!pns_relation_outputs_ship(relation))
+		return false;
+	/* a misfit must not hide behind the rows that a sort puts first */
+	if (root->sort_pathkeys != NIL && !pns_upper_can_look_at(relation))
+		return false;
+	/* of one row there is nothing to leave out */
+	if (relation->kind == PNS_RELATION_GROUP && relation->keys == NIL)
 		return false;
 	if (pns_order_prefix(relation, root->sort_pathkeys) !=
 		list_length(root->sort_pathkeys))

@@ -38,7 +38,8 @@ typedef enum PnsSortIndex
 {
 	SORT_EXPRS,					/* List of Expr: the keys */
 	SORT_FLAGS,					/* List of Integer: their directions */
-	SORT_PLAIN					/* Integer: by the fields themselves? */
+	SORT_PLAIN,					/* Integer: by the fields themselves? */
+	SORT_LOOKED_AT				/* List of Var: PnsRelation's looked_at */
 } PnsSortIndex;
 
 static void add_merge_order(PlannerInfo *root, const PnsRelation *relation,
@@ -87,6 +88,8 @@ pns_order_is_plain(const PnsRelation *relation, List *pathkeys)
 {
 	ListCell   *lc;
 
+	if (relation->looked_at != NIL)
+		return false;
 	foreach(lc, pathkeys)
 	{
 		PnsTerm    *term;
@@ -223,7 +226,8 @@ pns_order_describe(const PnsRelation *relation, List *pathkeys)
 							 SORT_DESCENDING : 0) |
 							(pathkey->pk_nulls_first ? SORT_NULLS_FIRST : 0));
 	}
-	return list_make3(exprs, flags, makeInteger(pns_order_is_plain(relation, pathkeys)));
+	return list_make4(exprs, flags, makeInteger(pns_order_is_plain(relation, pathkeys)),
+					  pns_upper_can_look_at(relation) ? relation->looked_at : NIL);
 }
 
 /*
@@ -253,8 +257,12 @@ pns_order_create(List *description, const PnsTermContext *context)
 		key->descending = (lfirst_int(flag) & SORT_DESCENDING) != 0;
 		key->nulls_first = (lfirst_int(flag) & SORT_NULLS_FIRST) != 0;
 		sort->keys = lappend(sort->keys, key);
+		sort->compares_strings |= key->term->has_strings;
 		sort->columns = pns_upper_add_columns(sort->columns, key->term->columns);
 	}
+	sort->columns = pns_upper_add_vars(sort->columns,
+									   (List *) list_nth(description, SORT_LOOKED_AT),
+									   context);
 	return sort;
 }
 
@@ -276,8 +284,10 @@ key_expr(const PnsRelation *relation, PathKey *pathkey, PnsTerm **term)
 	{
 		EquivalenceMember *member = lfirst_node(EquivalenceMember, lc);
 
-		if (member->em_is_const || bms_is_empty(member->em_relids) ||
-			!bms_is_subset(member->em_relids, relation->relids))
+		if (member->em_is_const ||
+			(relation->kind != PNS_RELATION_GROUP &&
+			 (bms_is_empty(member->em_relids) ||
+			  !bms_is_subset(member->em_relids, relation->relids))))
 			continue;
 		*term = pns_term_compile(member->em_expr, &context);
 		if (*term != NULL && orders_alike(*term, member->em_expr, pathkey))

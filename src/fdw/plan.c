@@ -154,6 +154,8 @@ pns_relation_outputs_ship(const PnsRelation *relation)
 {
 	ListCell   *lc;
 
+	if (relation->kind == PNS_RELATION_GROUP)
+		return true;
 	foreach(lc, needed_columns(relation))
 	{
 		if (!IsA(lfirst(lc), Var) || ((Var *) lfirst(lc))->varattno <= 0)
@@ -191,7 +193,11 @@ pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 	}
 	else
 	{
-		row = scan_tlist(relation, &request.outputs, &request.slots);
+		if (relation->kind == PNS_RELATION_GROUP)
+			row = pns_group_tlist(relation);
+		else
+			row = scan_tlist(relation, &request.outputs, &request.slots);
+		checked = list_concat(checked, list_copy(relation->checked_having));
 		request.limit = best_path->fdw_private;
 	}
 	if (outer_plan != NULL)

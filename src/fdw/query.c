@@ -11,9 +11,12 @@
  */
 #include "postgres.h"
 
+#include "utils/float.h"
+
 #include "fdw/join.h"
 #include "fdw/upper.h"
 
+static bool compares_strings(const PnsQuery *query);
 static void check_row(const PnsQuery *query, PnsDocument row);
 static List *create_sources(List *relids, List *prefixes);
 static List *compile_quals(List *exprs, const PnsTermSource *source);
@@ -21,7 +24,10 @@ static PnsQual *guard_keys(const PnsQuery *query, List *guarded);
 static void add_sort(PnsQuery *query, List *description);
 static bool is_wrapped(const PnsQuery *query);
 static void append_sort(const PnsQuery *query, PnsPipeline *pipeline);
-static void append_bad(const PnsQuery *query, PnsPipeline *pipeline, List *columns);
+static void append_bad(const PnsQuery *query, PnsPipeline *pipeline, const char *key,
+					   List *columns);
+static void add_group(PnsQuery *query, List *description);
+static void append_group(const PnsQuery *query, PnsPipeline *pipeline);
 static void append_project(const PnsQuery *query, PnsPipeline *pipeline);
 static void add_outputs(PnsQuery *query, List *outputs, List *slots);
 static PnsColumn output_column(PnsQuery *query, Var *var, int slot);
@@ -43,8 +49,6 @@ pns_query_create(List *description)
 	if (join != NIL)
 	{
 		query->join = pns_join_create(join, query->sources);
-		query->row = pns_join_row_create(query->join, query->sources, outputs, slots);
-		query->paths = pns_join_row_paths(query->row);
 		query->has_bad = query->join->reports;
 	}
 	else
@@ -57,8 +61,16 @@ pns_query_create(List *description)
 																  PNS_QUERY_GUARDED));
 	}
 	query->limit = pns_limit_create((List *) list_nth(description, PNS_QUERY_LIMIT));
+	add_group(query, (List *) list_nth(description, PNS_QUERY_GROUP));
 	add_sort(query, (List *) list_nth(description, PNS_QUERY_SORT));
-	if (query->join == NULL)
+	if (query->group != NULL)
+		query->whole = true;
+	else if (query->join != NULL)
+	{
+		query->row = pns_join_row_create(query->join, query->sources, outputs, slots);
+		query->paths = pns_join_row_paths(query->row);
+	}
+	else
 		add_outputs(query, outputs, slots);
 	return query;
 }
@@ -110,8 +122,12 @@ pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
 	if (query->join != NULL ? !pns_join_append_rows(&pipeline, query->join) :
 		!pns_pipeline_append_match(&pipeline, list_concat_copy(query->quals, keys)))
 		return false;
+	if (query->group != NULL)
+		append_group(query, &pipeline);
 	if (query->sort != NULL)
 		append_sort(query, &pipeline);
+	else if (query->group != NULL && query->limit != NULL && query->has_bad)
+		pns_order_append(&pipeline, NULL, true);
 	if (query->limit != NULL)
 		pns_limit_append(&pipeline, query->limit, &limit);
 	append_project(query, &pipeline);
@@ -134,16 +150,30 @@ pns_query_options(const PnsQuery *query)
 	PnsBsonBuilder builder;
 
 	pns_bson_begin(&builder);
-	if (query->sort != NULL)
+	if (query->sort != NULL || query->group != NULL)
 		pns_bson_append_bool(&builder, "allowDiskUse", true);
-	if (query->join != NULL ? pns_join_compares_strings(query->join) :
-		pns_fdw_compares_strings(query->quals) || pns_fdw_compares_strings(query->keys))
+	if (compares_strings(query))
 	{
 		pns_bson_open_document(&builder, "collation");
 		pns_bson_append_cstring(&builder, "locale", "simple");
 		pns_bson_close(&builder);
 	}
 	return pns_bson_end(&builder);
+}
+
+/*
+ * compares_strings tells whether MongoDB compares strings for a query.
+ */
+static bool
+compares_strings(const PnsQuery *query)
+{
+	if (query->group != NULL && query->group->compares_strings)
+		return true;
+	if (query->sort != NULL && query->sort->compares_strings)
+		return true;
+	if (query->join != NULL)
+		return pns_join_compares_strings(query->join);
+	return pns_fdw_compares_strings(query->quals) || pns_fdw_compares_strings(query->keys);
 }
 
 /*
@@ -155,6 +185,11 @@ pns_query_read_row(const PnsQuery *query, PnsCursor *cursor, PnsDocument documen
 				   Datum *values, bool *nulls)
 {
 	check_row(query, document);
+	if (query->group != NULL)
+	{
+		pns_group_row_read(query->group_row, document, values, nulls);
+		return;
+	}
 	if (query->row == NULL)
 	{
 		pns_mongo_decode(query->decoder, document, values, nulls);
@@ -184,7 +219,14 @@ check_row(const PnsQuery *query, PnsDocument row)
 
 	if (query->has_bad && pns_bson_find(row, PNS_ROW_BAD, &bad) &&
 		bad.type == PNS_BSON_DOCUMENT)
-		pns_term_raise_bad(pns_bson_value_document(&bad), &context);
+	{
+		PnsDocument document = pns_bson_value_document(&bad);
+		PnsBsonValue overflow;
+
+		if (pns_bson_find(document, PNS_ROW_OVERFLOW, &overflow))
+			float_overflow_error();
+		pns_term_raise_bad(document, &context);
+	}
 }
 
 /*
@@ -263,6 +305,59 @@ guard_keys(const PnsQuery *query, List *guarded)
 }
 
 /*
+ * add_group compiles the groups, if there are some.
+ */
+static void
+add_group(PnsQuery *query, List *description)
+{
+	PnsTermContext context = {query->sources, NIL};
+	ListCell   *lc;
+
+	query->group = pns_group_create(description, &context);
+	if (query->group == NULL)
+		return;
+
+	query->group_row = pns_group_row_create(query->group, description);
+	foreach(lc, query->group->columns)
+		query->documents_bad = query->documents_bad ||
+		pns_term_column_may_misfit((PnsTermColumn *) lfirst(lc));
+	query->documents_bad = query->documents_bad || query->has_bad;
+	query->has_bad = query->documents_bad || pns_group_has_overflow(query->group);
+}
+
+/*
+ * append_group appends the stages that group.  Of a group's documents one that
+ * does not fit is enough to know.
+ */
+static void
+append_group(const PnsQuery *query, PnsPipeline *pipeline)
+{
+	PnsBsonBuilder *builder = &pipeline->builder;
+
+	pns_group_open(pipeline, query->group);
+	if (query->documents_bad)
+	{
+		pns_bson_open_document(builder, PNS_ROW_BAD);
+		append_bad(query, pipeline, "$max", query->group->columns);
+		pns_bson_close(builder);
+	}
+	pns_group_close(pipeline, query->group, query->documents_bad);
+}
+
+/*
+ * pns_query_read_nothing makes the row that there is even where the command
+ * returns none.  False where there is no such row.
+ */
+bool
+pns_query_read_nothing(const PnsQuery *query, Datum *values, bool *nulls)
+{
+	if (query->group == NULL || !pns_group_is_whole(query->group))
+		return false;
+	pns_group_row_read_nothing(query->group_row, values, nulls);
+	return true;
+}
+
+/*
  * add_sort compiles the sort, and has the columns that it needs fetched as far
  * as they are needed before it.
  */
@@ -272,6 +367,11 @@ add_sort(PnsQuery *query, List *description)
 	PnsTermContext context = {query->sources, NIL};
 	ListCell   *lc;
 
+	if (query->group != NULL)
+	{
+		context.sources = NIL;
+		context.outputs = query->group->outputs;
+	}
 	query->sort = pns_order_create(description, &context);
 	if (query->sort == NULL || query->sort->plain)
 		return;
@@ -293,7 +393,8 @@ add_sort(PnsQuery *query, List *description)
 static bool
 is_wrapped(const PnsQuery *query)
 {
-	return query->join == NULL && query->sort != NULL && !query->sort->plain;
+	return query->join == NULL && query->group == NULL &&
+		query->sort != NULL && !query->sort->plain;
 }
 
 /*
@@ -315,8 +416,8 @@ append_sort(const PnsQuery *query, PnsPipeline *pipeline)
 		}
 		else
 			pns_pipeline_open_stage(pipeline, "$addFields");
-		if (query->has_bad)
-			append_bad(query, pipeline, query->sort->columns);
+		if (query->has_bad && query->group == NULL)
+			append_bad(query, pipeline, PNS_ROW_BAD, query->sort->columns);
 		pns_order_append_keys(pipeline, query->sort);
 		pns_pipeline_close_stage(pipeline);
 	}
@@ -347,18 +448,18 @@ append_project(const PnsQuery *query, PnsPipeline *pipeline)
  * not fit, unless the rows of a join have brought one along.
  */
 static void
-append_bad(const PnsQuery *query, PnsPipeline *pipeline, List *columns)
+append_bad(const PnsQuery *query, PnsPipeline *pipeline, const char *key, List *columns)
 {
 	PnsTermContext context = {query->sources, NIL};
 	PnsBsonBuilder *builder = &pipeline->builder;
 
 	if (query->join == NULL || !query->join->reports)
 	{
-		pns_term_append_bad(builder, PNS_ROW_BAD, columns, &context);
+		pns_term_append_bad(builder, key, columns, &context);
 		return;
 	}
 
-	pns_bson_open_document(builder, PNS_ROW_BAD);
+	pns_bson_open_document(builder, key);
 	pns_bson_open_array(builder, "$ifNull");
 	pns_bson_append_cstring(builder, "0", "$" PNS_ROW_BAD);
 	pns_term_append_bad(builder, "1", columns, &context);

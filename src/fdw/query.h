@@ -44,7 +44,8 @@ typedef struct PnsTermSource
  */
 #define PNS_ROW_DOCUMENT "d"	/* a table's document, where others stand
 								 * beside it */
-#define PNS_ROW_BAD "bad"		/* a value that does not fit, or null */
+#define PNS_ROW_BAD "bad"		/* a value that does not fit, or null; or ... */
+#define PNS_ROW_OVERFLOW "overflow" /* ... that a sum is out of range */
 #define PNS_ROW_KEYS "keys"		/* what the rows are sorted by */
 
 /* ---------- the planner's ---------- */
@@ -52,7 +53,8 @@ typedef struct PnsTermSource
 typedef enum PnsRelationKind
 {
 	PNS_RELATION_BASE,			/* a foreign table */
-	PNS_RELATION_JOIN			/* tables that MongoDB joins */
+	PNS_RELATION_JOIN,			/* tables that MongoDB joins */
+	PNS_RELATION_GROUP			/* one of these, grouped or aggregated */
 } PnsRelationKind;
 
 /*
@@ -98,7 +100,16 @@ typedef struct PnsRelation
 	 */
 	List	   *looked_at;
 
-	PnsJoinRelation *join;		/* JOIN only */
+	PnsJoinRelation *join;		/* JOIN, and GROUP of one; else NULL */
+
+	/* GROUP only, see group.c */
+	struct PnsRelation *input;	/* what is grouped */
+	List	   *keys;			/* of Expr */
+	List	   *aggregates;		/* of Aggref */
+	List	   *outputs;		/* of PnsTermOutput: where these stand */
+	List	   *having;			/* of Expr: what is demanded of groups ... */
+	List	   *checked_having; /* ... and what is so here */
+	double		rows;
 
 	List	   *indexes;		/* BASE only, of PnsIndex: those that are
 								 * known */
@@ -134,6 +145,7 @@ typedef enum PnsDescriptionIndex
 	PNS_QUERY_PREFIXES,			/* List of String: the sources' prefixes */
 	PNS_QUERY_JOIN,				/* join.c's description, or NULL */
 	PNS_QUERY_QUALS,			/* List of Expr: the shipped conditions */
+	PNS_QUERY_GROUP,			/* group.c's description, or NIL */
 	PNS_QUERY_SORT,				/* order.c's description, or NIL */
 	PNS_QUERY_LIMIT,			/* limit.c's, or NIL */
 	PNS_QUERY_OUTPUTS,			/* List of Var: what is fetched ... */
@@ -160,9 +172,12 @@ typedef struct PnsQuery
 	List	   *keys;			/* of PnsQual: those on a join's keys */
 	PnsQual    *guarded_keys;	/* these, or what does not fit; else NULL */
 	bool		guards;			/* the next command is made of the latter */
+	struct PnsGroup *group;		/* NULL: rows as they are */
+	struct PnsGroupRow *group_row;
 	struct PnsSort *sort;		/* NULL: in no order */
 	struct PnsLimit *limit;		/* NULL: all of them */
 	bool		has_bad;		/* do rows have PNS_ROW_BAD? */
+	bool		documents_bad;	/* may what is grouped not fit? */
 	List	   *paths;			/* C strings: what is fetched ... */
 	bool		whole;			/* ... or all of the documents is */
 	PnsDecoder *decoder;
@@ -185,6 +200,7 @@ extern char *pns_query_label(const PnsQuery *query);
 extern bool pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
 									void *state, PnsDocument *stages);
 extern PnsDocument pns_query_options(const PnsQuery *query);
+extern bool pns_query_read_nothing(const PnsQuery *query, Datum *values, bool *nulls);
 extern void pns_query_read_row(const PnsQuery *query, PnsCursor *cursor,
 							   PnsDocument document, Datum *values, bool *nulls);
 

@@ -40,9 +40,11 @@ typedef struct PnsScanState
 	MemoryContext cursor_context;	/* reset with each rescan */
 	PnsCursor  *cursor;			/* NULL until the first row is asked for */
 	bool		done;			/* no row is left */
+	bool		has_rows;		/* there was one */
 	PnsRemoteUse use;			/* over all loops, for EXPLAIN ANALYZE */
 } PnsScanState;
 
+static TupleTableSlot *last_row(PnsScanState *state, TupleTableSlot *slot);
 static void open_cursor(PnsScanState *state);
 static bool operand_value(void *arg, Expr *operand, Datum *value, bool *isnull);
 static bool is_unknown(Node *operand, const PnsScanState *state);
@@ -91,16 +93,17 @@ pnsIterateForeignScan(ForeignScanState *node)
 	if (state->cursor == NULL && !state->done)
 		open_cursor(state);
 	if (state->done)
-		return slot;
+		return last_row(state, slot);
 	if (node->ss.ps.async_capable && pns_mongo_cursor_must_wait(state->cursor))
 		return slot;
 
 	if (!pns_mongo_cursor_next(state->cursor, &document))
 	{
 		state->done = true;
-		return slot;
+		return last_row(state, slot);
 	}
 
+	state->has_rows = true;
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
 	pns_query_read_row(state->query, state->cursor, document, slot->tts_values,
 					   slot->tts_isnull);
@@ -108,6 +111,20 @@ pnsIterateForeignScan(ForeignScanState *node)
 	if (state->system_columns)
 		store_heap_tuple(slot);
 	return slot;
+}
+
+/*
+ * last_row returns the empty slot behind the last row, unless the query has a
+ * row even where the server returned none.
+ */
+static TupleTableSlot *
+last_row(PnsScanState *state, TupleTableSlot *slot)
+{
+	if (state->has_rows ||
+		!pns_query_read_nothing(state->query, slot->tts_values, slot->tts_isnull))
+		return slot;
+	state->has_rows = true;
+	return ExecStoreVirtualTuple(slot);
 }
 
 /*
@@ -158,6 +175,7 @@ pnsReScanForeignScan(ForeignScanState *node)
 		pns_mongo_cursor_close(state->cursor);
 	state->cursor = NULL;
 	state->done = false;
+	state->has_rows = false;
 	MemoryContextReset(state->cursor_context);
 }
 

@@ -32,6 +32,12 @@ pnsGetForeignUpperPaths(PlannerInfo *root, UpperRelationKind stage,
 
 	switch (stage)
 	{
+		case UPPERREL_GROUP_AGG:
+			pns_group_add_paths(root, relation, output_rel, (GroupPathExtraData *) extra);
+			break;
+		case UPPERREL_DISTINCT:
+			pns_group_add_distinct_path(root, relation, output_rel);
+			break;
 		case UPPERREL_ORDERED:
 			add_ordered_path(root, relation, output_rel);
 			break;
@@ -50,9 +56,10 @@ pnsGetForeignUpperPaths(PlannerInfo *root, UpperRelationKind stage,
 PnsTermContext
 pns_relation_context(const PnsRelation *relation)
 {
-	PnsTermContext context = {relation->sources, NIL};
+	PnsTermContext rows = {relation->sources, NIL};
+	PnsTermContext groups = {NIL, relation->outputs};
 
-	return context;
+	return relation->kind == PNS_RELATION_GROUP ? groups : rows;
 }
 
 /*
@@ -62,8 +69,24 @@ pns_relation_context(const PnsRelation *relation)
 static void
 add_ordered_path(PlannerInfo *root, PnsRelation *relation, RelOptInfo *ordered_rel)
 {
+	double		rows;
+	Cost		startup_cost;
+	Cost		total_cost;
+
 	/* the rows are the same, whoever sorts them */
 	ordered_rel->fdw_private = relation;
+	if (relation->kind != PNS_RELATION_GROUP ||
+		pns_order_prefix(relation, root->sort_pathkeys) !=
+		list_length(root->sort_pathkeys))
+		return;
+
+	pns_cost_ordered(relation, root->sort_pathkeys, &rows, &startup_cost,
+					 &total_cost);
+	add_path(ordered_rel, (Path *)
+			 pns_create_foreign_upper_path(root, ordered_rel,
+										   root->upper_targets[UPPERREL_ORDERED],
+										   rows, startup_cost, total_cost,
+										   root->sort_pathkeys, NIL));
 }
 
 /*
@@ -91,4 +114,43 @@ pns_upper_add_columns(List *columns, List *others)
 			columns = lappend(columns, other);
 	}
 	return columns;
+}
+
+/*
+ * pns_upper_add_vars adds the columns that Vars are to such a list.
+ */
+List *
+pns_upper_add_vars(List *columns, List *vars, const PnsTermContext *context)
+{
+	ListCell   *lc;
+
+	foreach(lc, vars)
+	{
+		PnsTerm    *term = pns_term_compile((Expr *) lfirst(lc), context);
+
+		/* elog: pns_upper_can_look_at said so when it was planned */
+		if (term == NULL)
+			elog(ERROR, "MongoDB cannot tell what fits a column");
+		columns = pns_upper_add_columns(columns, term->columns);
+	}
+	return columns;
+}
+
+/*
+ * pns_upper_can_look_at tells whether MongoDB can find the misfits that are
+ * left to the codec to find in a relation's rows, where not all of them come
+ * here.
+ */
+bool
+pns_upper_can_look_at(const PnsRelation *relation)
+{
+	PnsTermContext context = pns_relation_context(relation);
+	ListCell   *lc;
+
+	foreach(lc, relation->looked_at)
+	{
+		if (pns_term_compile((Expr *) lfirst(lc), &context) == NULL)
+			return false;
+	}
+	return true;
 }
