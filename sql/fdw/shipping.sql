@@ -101,6 +101,9 @@ SELECT shipped_where('f8 < ''NaN''');
 SELECT shipped_where('f8 = 9007199254740993');
 SELECT shipped_where('f4 = 0.1::float4');
 SELECT shipped_where('f4 < 0.1');
+SELECT shipped_where('f4 < ''-3.4028235e38''');
+SELECT shipped_where('f4 > ''1e300''::float8');
+SELECT shipped_where('f4 = ''-Infinity''');
 
 -- numeric: a double is read as its shortest decimal
 SELECT shipped_where('n = 5');
@@ -236,6 +239,18 @@ SELECT shipped('EXECUTE by_number(1, NULL)');
 SET plan_cache_mode = force_custom_plan;
 SELECT shipped('EXECUTE by_number(1, 2)');
 SELECT shipped('EXECUTE by_number(1, NULL)');
+RESET plan_cache_mode;
+-- a parameter that may be NULL
+PREPARE if_given(int) AS SELECT i4 FROM t WHERE $1 IS NULL OR i4 = $1;
+PREPARE other_than(int) AS SELECT i4 FROM t WHERE i4 IS DISTINCT FROM $1;
+PREPARE same_as(int) AS SELECT i4 FROM t WHERE i4 IS NOT DISTINCT FROM $1;
+SET plan_cache_mode = force_generic_plan;
+SELECT shipped('EXECUTE if_given(5)');
+SELECT shipped('EXECUTE if_given(NULL)');
+SELECT shipped('EXECUTE other_than(5)');
+SELECT shipped('EXECUTE other_than(NULL)');
+SELECT shipped('EXECUTE same_as(5)');
+SELECT shipped('EXECUTE same_as(NULL)');
 RESET plan_cache_mode;
 -- parameters without a value: PostgreSQL 16 can explain such a plan
 DO $$

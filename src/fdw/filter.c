@@ -64,8 +64,10 @@ static void add_unequal(Conjunction *and, const PnsQual *qual, const Datum *valu
 static PnsFilter make_null(const PnsTableColumn *column);
 static void add_not_null(Conjunction *and, const PnsQual *qual);
 static void add_bool(Conjunction *and, const PnsQual *qual);
+static void add_operand(Conjunction *and, const PnsQual *qual);
 static void add_expr(Conjunction *and, const PnsQual *qual);
 static void add_placeholder(Conjunction *and, const PnsQual *qual);
+static void append_parameter(PnsBsonBuilder *builder, const char *key, const PnsQual *qual);
 static void add_comparison(Conjunction *and, const PnsQual *qual, PnsFilter filter);
 static void add_guard(Conjunction *and, const PnsTableColumn *column, bool fits);
 static PnsBounds find_bounds(const PnsTableColumn *column, Conjunction *and);
@@ -237,6 +239,10 @@ add_qual(Conjunction *and, const PnsQual *qual)
 		case PNS_QUAL_CONST:
 			if (!qual->truth)
 				and->none = true;
+			break;
+		case PNS_QUAL_OPERAND:
+		case PNS_QUAL_OPERAND_NULL:
+			add_operand(and, qual);
 			break;
 		case PNS_QUAL_EXPR:
 			add_expr(and, qual);
@@ -517,6 +523,34 @@ add_bool(Conjunction *and, const PnsQual *qual)
 }
 
 /*
+ * add_operand adds a condition that does not depend on the row.
+ */
+static void
+add_operand(Conjunction *and, const PnsQual *qual)
+{
+	FilterContext *context = and->context;
+	PnsBsonBuilder builder;
+	Datum		value;
+	bool		isnull;
+	bool		holds;
+
+	if (context->operand_value(context->state, qual->operand, &value, &isnull))
+	{
+		if (qual->kind == PNS_QUAL_OPERAND_NULL)
+			holds = isnull == qual->truth;
+		else
+			holds = !isnull && DatumGetBool(value) == qual->truth;
+		if (!holds)
+			and->none = true;
+		return;
+	}
+
+	pns_bson_begin(&builder);
+	append_parameter(&builder, "$expr", qual);
+	add_rest(and, pns_filter_finish(&builder));
+}
+
+/*
  * add_expr adds that a term is true.
  */
 static void
@@ -547,15 +581,24 @@ add_placeholder(Conjunction *and, const PnsQual *qual)
 
 	pns_bson_begin(&builder);
 	pns_bson_open_document(&builder, qual->column->native);
-	pns_bson_open_document(&builder, operator);
-	pns_bson_append_int32(&builder, "$param",
-						  IsA(qual->operand, Param) ?
-						  ((Param *) qual->operand)->paramid + 1 : 0);
-	pns_bson_close(&builder);
+	append_parameter(&builder, operator, qual);
 	pns_bson_close(&builder);
 	add_fields(and, pns_filter_finish(&builder));
 	add_guard(and, qual->exact ? qual->column : NULL,
 			  qual->kind != PNS_QUAL_IN && qual->op != PNS_EQ);
+}
+
+/*
+ * append_parameter appends what EXPLAIN shows for an operand's value.
+ */
+static void
+append_parameter(PnsBsonBuilder *builder, const char *key, const PnsQual *qual)
+{
+	pns_bson_open_document(builder, key);
+	pns_bson_append_int32(builder, "$param",
+						  IsA(qual->operand, Param) ?
+						  ((Param *) qual->operand)->paramid + 1 : 0);
+	pns_bson_close(builder);
 }
 
 /*

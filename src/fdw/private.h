@@ -91,6 +91,8 @@ typedef enum PnsQualKind
 	PNS_QUAL_NOT_TRUE,			/* what is in args is false or unknown */
 	PNS_QUAL_BOOL,				/* a boolean column is "truth" */
 	PNS_QUAL_CONST,				/* "truth", whatever the row */
+	PNS_QUAL_OPERAND,			/* the operand, a boolean, is "truth" */
+	PNS_QUAL_OPERAND_NULL,		/* that the operand is NULL is "truth" */
 	PNS_QUAL_EXPR				/* a term (term.h) is true */
 } PnsQualKind;
 
@@ -144,12 +146,13 @@ typedef struct PnsQual
 	 * an outer join) can not take a condition that has any for exact.
 	 */
 	Bitmapset  *checked;
-	bool		truth;			/* BOOL, CONST */
+	bool		truth;			/* BOOL, CONST, OPERAND, OPERAND_NULL */
 	List	   *args;			/* AND, OR, NOT_TRUE: of PnsQual */
 	const PnsTableColumn *column;
 	PnsValueClass class;
 	PnsCompareOp op;			/* COMPARE */
-	Expr	   *operand;		/* COMPARE, IN, NOT_IN: no column in it */
+	Expr	   *operand;		/* COMPARE, IN, NOT_IN, OPERAND, OPERAND_NULL:
+								 * no column in it */
 	Oid			operand_type;	/* as the operator takes it (IN: an element) */
 	const struct PnsTerm *term; /* EXPR */
 } PnsQual;

@@ -69,6 +69,9 @@ static bool contains_placeholder(Node *node, void *arg);
 static PnsQual *compile_null(NullTest *expr, bool truth, CompileContext *context);
 static PnsQual *compile_truth(BooleanTest *expr, bool truth, CompileContext *context);
 static PnsQual *compile_unknown(Expr *expr, bool truth, CompileContext *context);
+static PnsQual *compile_distinct(DistinctExpr *expr, bool truth, CompileContext *context);
+static PnsQual *make_join(PnsQualKind kind, PnsQual *left, PnsQual *right);
+static PnsQual *make_operand_qual(PnsQualKind kind, Expr *operand, bool truth);
 static PnsQual *make_qual(PnsQualKind kind, const PnsTableColumn *column);
 static PnsQual *make_null_qual(const PnsTableColumn *column, bool is_null);
 static PnsQual *make_not_true(PnsQual *qual);
@@ -169,6 +172,8 @@ compile(Expr *expr, bool truth, CompileContext *context)
 static PnsQual *
 compile_native(Expr *expr, bool truth, CompileContext *context)
 {
+	if (!IsA(expr, Const) && pns_fdw_is_operand((Node *) expr))
+		return make_operand_qual(PNS_QUAL_OPERAND, expr, truth);
 
 	switch (nodeTag(expr))
 	{
@@ -186,6 +191,8 @@ compile_native(Expr *expr, bool truth, CompileContext *context)
 			return compile_null((NullTest *) expr, truth, context);
 		case T_BooleanTest:
 			return compile_truth((BooleanTest *) expr, truth, context);
+		case T_DistinctExpr:
+			return compile_distinct((DistinctExpr *) expr, truth, context);
 		default:
 			return NULL;
 	}
@@ -491,7 +498,6 @@ compile_unknown(Expr *expr, bool truth, CompileContext *context)
 	const PnsTableColumn *column = column_of((Node *) expr, context);
 	PnsQual    *when_true;
 	PnsQual    *when_false;
-	PnsQual    *qual;
 
 	if (column != NULL)
 		return make_null_qual(column, truth);
@@ -501,19 +507,69 @@ compile_unknown(Expr *expr, bool truth, CompileContext *context)
 	if (when_true == NULL || when_false == NULL)
 		return NULL;
 
-	qual = make_qual(truth ? PNS_QUAL_AND : PNS_QUAL_OR, NULL);
 	if (truth)
-	{
-		when_true = make_not_true(when_true);
-		when_false = make_not_true(when_false);
-		if (when_true == NULL || when_false == NULL)
-			return NULL;
-	}
-	else if (!bms_is_empty(strict_columns(when_true)))
+		return make_join(PNS_QUAL_AND, make_not_true(when_true), make_not_true(when_false));
+	if (!bms_is_empty(strict_columns(when_true)))
 		return NULL;
-	qual->args = list_make2(when_true, when_false);
-	qual->exact = when_true->exact && when_false->exact;
-	qual->checked = bms_union(when_true->checked, when_false->checked);
+	return make_join(PNS_QUAL_OR, when_true, when_false);
+}
+
+/*
+ * compile_distinct compiles IS [NOT] DISTINCT FROM of a column and something
+ * that does not depend on the row, and which may turn out to be NULL.
+ */
+static PnsQual *
+compile_distinct(DistinctExpr *expr, bool truth, CompileContext *context)
+{
+	PnsQual    *equal = compile_op((OpExpr *) expr, true, context);
+	PnsQual    *null;
+
+	if (equal == NULL || equal->kind != PNS_QUAL_COMPARE || equal->op != PNS_EQ)
+		return NULL;
+	if (IsA(equal->operand, Const) && !((Const *) equal->operand)->constisnull)
+		return truth ? make_not_true(equal) : equal;
+
+	null = make_null_qual(equal->column, !truth);
+	if (truth)
+		return make_join(PNS_QUAL_AND, make_not_true(equal),
+						 make_join(PNS_QUAL_OR, null,
+								   make_operand_qual(PNS_QUAL_OPERAND_NULL, equal->operand,
+													 false)));
+	return make_join(PNS_QUAL_OR, equal,
+					 make_join(PNS_QUAL_AND, null,
+							   make_operand_qual(PNS_QUAL_OPERAND_NULL, equal->operand, true)));
+}
+
+/*
+ * make_join joins two conditions by AND or OR, or returns NULL where one of
+ * them could not be made.
+ */
+static PnsQual *
+make_join(PnsQualKind kind, PnsQual *left, PnsQual *right)
+{
+	PnsQual    *qual;
+
+	if (left == NULL || right == NULL)
+		return NULL;
+
+	qual = make_qual(kind, NULL);
+	qual->args = list_make2(left, right);
+	qual->exact = left->exact && right->exact;
+	qual->checked = bms_union(left->checked, right->checked);
+	return qual;
+}
+
+/*
+ * make_operand_qual makes a condition that does not depend on the row.
+ */
+static PnsQual *
+make_operand_qual(PnsQualKind kind, Expr *operand, bool truth)
+{
+	PnsQual    *qual = make_qual(kind, NULL);
+
+	qual->operand = operand;
+	qual->truth = truth;
+	qual->exact = true;
 	return qual;
 }
 
