@@ -30,7 +30,7 @@ static void object_access(ObjectAccessType access, Oid class_id, Oid object_id,
 						  int sub_id, void *arg);
 static bool is_table_of_store(Oid relation);
 static bool has_rows(Oid relation);
-static char *dump_condition(Oid relation);
+static const char *dump_condition(Oid relation);
 
 static object_access_hook_type next_object_access = NULL;
 
@@ -107,14 +107,21 @@ static bool
 has_rows(Oid relation)
 {
 	const char *name = get_rel_name(relation);
+	const char *condition;
 	char	   *query;
 	PnsOwnerState saved;
 	bool		found;
 	int			result;
 
 	SPI_connect();
+	condition = dump_condition(relation);
+	if (condition == NULL)
+	{
+		SPI_finish();
+		return false;
+	}
 	query = psprintf("SELECT FROM (SELECT * FROM ONLY pynomaly.%s %s) AS r LIMIT 1",
-					 quote_identifier(name), dump_condition(relation));
+					 quote_identifier(name), condition);
 	pns_store_become_owner(name, &saved);
 	result = SPI_execute(query, false, 1);
 	pns_store_end_owner(&saved);
@@ -130,14 +137,16 @@ has_rows(Oid relation)
 
 /*
  * dump_condition returns the condition under which pg_dump takes a table's
- * rows, empty for all of them.  Must be called within SPI.
+ * rows, empty for all of them, as those of a partition.  NULL stands for a table
+ * that no dump carries, as what is in it can be found again.  Must be called
+ * within SPI.
  */
-static char *
+static const char *
 dump_condition(Oid relation)
 {
 	Oid			type = OIDOID;
 	Datum		argument = ObjectIdGetDatum(relation);
-	char	   *condition = NULL;
+	char	   *condition;
 
 	SPI_execute_with_args("SELECT c.condition FROM pg_catalog.pg_extension e,"
 						  " ROWS FROM (pg_catalog.unnest(e.extconfig),"
@@ -145,7 +154,8 @@ dump_condition(Oid relation)
 						  " AS c (relation, condition)"
 						  " WHERE c.relation OPERATOR(pg_catalog.=) $1",
 						  1, &type, &argument, NULL, true, 1);
-	if (SPI_processed > 0)
-		condition = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (SPI_processed == 0)
+		return get_rel_relispartition(relation) ? "" : NULL;
+	condition = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	return condition ? condition : "";
 }

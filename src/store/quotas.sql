@@ -37,7 +37,7 @@ SELECT pg_catalog.pg_extension_config_dump('pynomaly.plan_limits', 'WHERE NOT is
 CREATE TABLE pynomaly.tenant_usage (
     tenant_id  uuid NOT NULL REFERENCES pynomaly.tenants ON DELETE CASCADE,
     resource   text NOT NULL,
-    period     timestamptz NOT NULL DEFAULT '-infinity',
+    period     timestamptz NOT NULL DEFAULT 'epoch',
     used       bigint NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, resource, period)
@@ -45,7 +45,7 @@ CREATE TABLE pynomaly.tenant_usage (
 COMMENT ON TABLE pynomaly.tenant_usage IS
 'how much of its plan a tenant uses, kept by triggers; check_usage() compares it with the rows';
 COMMENT ON COLUMN pynomaly.tenant_usage.period IS
-'beginning of the month or minute that is counted; -infinity for what counts as long as it is there';
+'beginning of the month or minute that is counted; the epoch, which every driver knows, for what counts as long as it is there';
 SELECT pg_catalog.pg_extension_config_dump('pynomaly.tenant_usage', '');
 
 CREATE TABLE pynomaly.running_detections (
@@ -90,7 +90,7 @@ COMMENT ON FUNCTION pynomaly.get_limit(uuid, text) IS
 'how much a tenant may have, by tenants.limits, else by its plan; NULL: no limit';
 
 CREATE FUNCTION pynomaly.change_usage(
-    tenant uuid, resource text, delta bigint, period timestamptz DEFAULT '-infinity')
+    tenant uuid, resource text, delta bigint, period timestamptz DEFAULT 'epoch')
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -316,7 +316,7 @@ BEGIN
     INSERT INTO pynomaly.running_detections (tenant_id, expires_at)
     VALUES (tenant, clock_timestamp() + lease) RETURNING id INTO begun;
     UPDATE pynomaly.tenant_usage u SET used = running + 1
-    WHERE u.tenant_id = tenant AND u.resource = 'concurrent_detections' AND u.period = '-infinity';
+    WHERE u.tenant_id = tenant AND u.resource = 'concurrent_detections' AND u.period = 'epoch';
     RETURN begun;
 END
 $$;
@@ -338,7 +338,7 @@ BEGIN
     ended := FOUND;
     UPDATE pynomaly.tenant_usage u
     SET used = (SELECT count(*) FROM pynomaly.running_detections r WHERE r.tenant_id = tenant), updated_at = now()
-    WHERE u.tenant_id = tenant AND u.resource = 'concurrent_detections' AND u.period = '-infinity';
+    WHERE u.tenant_id = tenant AND u.resource = 'concurrent_detections' AND u.period = 'epoch';
     RETURN ended;
 END
 $$;
@@ -353,13 +353,13 @@ RETURNS SETOF record
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT g.tenant_id, 'users', '-infinity'::timestamptz, count(*) FROM pynomaly.user_tenant_roles g GROUP BY 1
+    SELECT g.tenant_id, 'users', 'epoch'::timestamptz, count(*) FROM pynomaly.user_tenant_roles g GROUP BY 1
     UNION ALL
-    SELECT d.tenant_id, 'datasets', '-infinity', count(*) FROM pynomaly.datasets d GROUP BY 1
+    SELECT d.tenant_id, 'datasets', 'epoch', count(*) FROM pynomaly.datasets d GROUP BY 1
     UNION ALL
-    SELECT m.tenant_id, 'models', '-infinity', count(*) FROM pynomaly.models m GROUP BY 1
+    SELECT m.tenant_id, 'models', 'epoch', count(*) FROM pynomaly.models m GROUP BY 1
     UNION ALL
-    SELECT s.tenant_id, 'storage_bytes', '-infinity', coalesce(sum(s.size_bytes), 0)::bigint
+    SELECT s.tenant_id, 'storage_bytes', 'epoch', coalesce(sum(s.size_bytes), 0)::bigint
     FROM (SELECT c.tenant_id, c.size_bytes FROM pynomaly.dataset_contents c
           UNION ALL SELECT a.tenant_id, a.size_bytes FROM pynomaly.model_artifacts a) s
     GROUP BY 1
@@ -417,7 +417,7 @@ CROSS JOIN unnest('{users,datasets,models,detections_per_month,storage_bytes,api
 LEFT JOIN pynomaly.tenant_usage u
     ON u.tenant_id = t.id AND u.resource = r.resource
    AND u.period = CASE r.resource WHEN 'detections_per_month' THEN date_trunc('month', now(), 'UTC')
-                  ELSE '-infinity' END
+                  ELSE 'epoch' END
    AND (r.resource <> 'api_calls_per_minute' OR u.updated_at >= date_trunc('minute', now()));
 COMMENT ON VIEW pynomaly.quotas IS
 'how much a tenant uses now, and how much it may (NULL: no limit)';

@@ -22,20 +22,21 @@ SPECIAL = {
     "created_at": None, "updated_at": None, "is_system": None,
     "expires_at": "2100-01-01", "confidence_intervals": '[null, {{"lower": 0}}]',
     "setting_definitions.key": "{word}.key", "setting_definitions.type": "text",
-    "setting_definitions.default_value": None, "choices": None, "minimum": None,
-    "maximum": None, "settings.value": '"{word}"', "tenant_settings.value": '"{word}"',
+    "setting_definitions.default_value": None, "choices": None,
+    "setting_definitions.minimum": None, "setting_definitions.maximum": None,
+    "settings.value": '"{word}"', "tenant_settings.value": '"{word}"',
     "scores": [0.1, 0.9], "checksum": "0" * 64, "tenants.id": "{tenant}", "tenants.plan": "enterprise",
 }
 
 # These have no tenant: everybody may know their rows, or pynomaly_admin alone.
 SHARED = {"roles", "permissions", "role_permissions", "setting_definitions",
-          "settings", "partition_rules", "audit_blocks"}
+          "settings", "partition_rules", "plan_limits", "audit_blocks"}
 
 # These fill themselves.
 LOGS = {"audit_log", "audit_blocks"}
 
-# This one stays empty by design.
-LEFT_OUT = {"a_partition_to_restore"}
+# The first stays empty by design, the second is the wrapper's and is not dumped.
+LEFT_OUT = {"a_partition_to_restore", "remote_indexes"}
 
 TABLES = """
     SELECT c.oid, c.relname
