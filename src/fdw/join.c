@@ -336,6 +336,7 @@ static bool
 choose_key(PlannerInfo *root, PnsRelation *relation, double *comparisons)
 {
 	PnsJoinRelation *join = relation->join;
+	Expr	   *equality = NULL;
 	Expr	   *key = NULL;
 	Var		   *field = NULL;
 	ListCell   *lc;
@@ -352,10 +353,13 @@ choose_key(PlannerInfo *root, PnsRelation *relation, double *comparisons)
 		*comparisons = needed;
 		key = join->key;
 		field = join->field;
+		equality = (Expr *) lfirst(lc);
 	}
 
 	join->key = key;
 	join->field = field;
+	if (key != NULL)
+		join->on = lcons(equality, list_delete_ptr(join->on, equality));
 	return key != NULL && *comparisons <= MAX_COMPARISONS;
 }
 

@@ -32,7 +32,8 @@ struct PnsJoinRelation
 	Expr	   *key;			/* what is looked up, of the outer side ... */
 	Var		   *field;			/* ... and where: a column of the first of the
 								 * inner side's tables */
-	List	   *on;				/* of Expr: what makes a pair, key = field too */
+	List	   *on;				/* of Expr: what makes a pair; the first is
+								 * that the key equals the field */
 	List	   *where;			/* of Expr: demanded of the join's rows */
 	List	   *looked_at;		/* of Var: columns of the sides that must fit */
 };
@@ -90,6 +91,8 @@ struct PnsJoinQuery
 	PnsJoinQuery *inner;
 	PnsTerm    *key;
 	const PnsTableColumn *field;
+	bool		knows_key;		/* does "on" compare the field with what was
+								 * looked up, not with what that was made of? */
 	bool		simple;			/* an inner join with a table, whose pairs are
 								 * looked at after they were made */
 	List	   *on;				/* of PnsTerm, for pairs */

@@ -26,12 +26,13 @@ static PnsJoinQuery *create_reverse(const PnsJoinQuery *join, Expr *key, Var *fi
 									List *on, List *looked_at, List *sources);
 static void compile_join(PnsJoinQuery *join, Expr *key, Var *field, List *on,
 						 List *looked_at, List *sources);
+static PnsTermOutput *known_key(Expr *key, bool simple);
 static const PnsTableColumn *column_of(const Var *var, List *sources);
 static List *seen_from_pairs(List *sources, const Bitmapset *outer_places);
 static List *compile_terms(List *exprs, const PnsTermContext *context);
 static List *add_columns(List *columns, List *terms, const Bitmapset *places,
 						 const PnsTableColumn *except);
-static List *add_sources(List *variables, List *terms, const Bitmapset *places, List *sources);
+static List *sources_of(List *terms, const Bitmapset *places, List *sources);
 
 /*
  * pns_join_describe describes a relation: a join, or a table in one.
@@ -180,7 +181,8 @@ static void
 compile_join(PnsJoinQuery *join, Expr *key, Var *field, List *on,
 			 List *looked_at, List *sources)
 {
-	PnsTermContext pairs = {.sources = seen_from_pairs(sources, join->outer->places)};
+	PnsTermContext pairs = {.sources = sources};
+	List	   *others_on = list_copy_tail(on, 1);
 	List	   *conditions;
 	List	   *others;
 	List	   *keys;
@@ -194,8 +196,15 @@ compile_join(PnsJoinQuery *join, Expr *key, Var *field, List *on,
 	keys = compile_terms(list_make1(key), &join->rows);
 	join->key = (PnsTerm *) linitial(keys);
 	conditions = compile_terms(on, &join->rows);
-	join->on = join->simple ? conditions : compile_terms(on, &pairs);
-	join->variables = add_sources(NIL, conditions, join->outer->places, sources);
+	if (!join->simple)
+		pairs.sources = seen_from_pairs(sources, join->outer->places);
+	join->on = compile_terms(others_on, &pairs);
+	join->knows_key = pns_fdw_value_class(join->field) != PNS_CLASS_TEXT;
+	if (join->knows_key)
+		pairs.outputs = list_make1(known_key(key, join->simple));
+	join->on = list_concat(compile_terms(list_make1(linitial(on)), &pairs), join->on);
+	join->variables = sources_of(join->knows_key ? list_copy_tail(conditions, 1) : conditions,
+								 join->outer->places, sources);
 	others = compile_terms(looked_at, &join->rows);
 	join->outer_columns = add_columns(NIL, list_concat_copy(list_concat_copy(keys, conditions),
 															others),
@@ -203,6 +212,21 @@ compile_join(PnsJoinQuery *join, Expr *key, Var *field, List *on,
 	join->inner_columns = add_columns(add_columns(NIL, conditions, join->inner->places,
 												  join->field),
 									  others, join->inner->places, NULL);
+}
+
+/*
+ * known_key says where what is looked up stands, for the condition that does
+ * so.  A NULL is never equal to anything there, too.
+ */
+static PnsTermOutput *
+known_key(Expr *key, bool simple)
+{
+	PnsTermOutput *output = palloc0(sizeof(PnsTermOutput));
+
+	output->expr = key;
+	output->field = simple ? PNS_JOIN_KEY_FIELD : "$" PNS_JOIN_KEY_FIELD;
+	output->never_null = true;
+	return output;
 }
 
 /*
@@ -298,11 +322,12 @@ add_columns(List *columns, List *terms, const Bitmapset *places, const PnsTableC
 }
 
 /*
- * add_sources adds the sources at places whose columns terms name.
+ * sources_of lists the sources at places whose columns terms name.
  */
 static List *
-add_sources(List *variables, List *terms, const Bitmapset *places, List *sources)
+sources_of(List *terms, const Bitmapset *places, List *sources)
 {
+	List	   *named = NIL;
 	ListCell   *lc;
 
 	foreach(lc, terms)
@@ -314,9 +339,8 @@ add_sources(List *variables, List *terms, const Bitmapset *places, List *sources
 			const PnsTermSource *source = ((PnsTermColumn *) lfirst(cell))->source;
 
 			if (bms_is_member(source->varno, places))
-				variables = list_append_unique_ptr(variables,
-												   list_nth(sources, source->varno - 1));
+				named = list_append_unique_ptr(named, list_nth(sources, source->varno - 1));
 		}
 	}
-	return variables;
+	return named;
 }

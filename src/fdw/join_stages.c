@@ -243,7 +243,8 @@ append_lookup(PnsPipeline *pipeline, const PnsJoinQuery *join)
 
 /*
  * append_variables appends the variables of the pipeline that reads the inner
- * side: tables of the outer side, and for an old server what is looked up.
+ * side: tables of the outer side, and what is looked up.  A simple join needs
+ * none, but with an old server.
  */
 static void
 append_variables(PnsPipeline *pipeline, const PnsJoinQuery *join)
@@ -251,6 +252,8 @@ append_variables(PnsPipeline *pipeline, const PnsJoinQuery *join)
 	PnsBsonBuilder *builder = &pipeline->builder;
 	ListCell   *lc;
 
+	if (join->simple && !pipeline->is_old_server)
+		return;
 	pns_bson_open_document(builder, "let");
 	foreach(lc, join->simple ? NIL : join->variables)
 	{
@@ -258,7 +261,7 @@ append_variables(PnsPipeline *pipeline, const PnsJoinQuery *join)
 
 		pns_bson_append_cstring(builder, prefix, psprintf("$%s", prefix));
 	}
-	if (pipeline->is_old_server)
+	if (pipeline->is_old_server || join->knows_key)
 		pns_bson_append_cstring(builder, PNS_JOIN_KEY_FIELD, "$" PNS_JOIN_KEY_FIELD);
 	pns_bson_close(builder);
 }
