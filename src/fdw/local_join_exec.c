@@ -159,7 +159,6 @@ typedef struct LocalJoinState
 	OuterRow   *last;
 	OuterRow   *unmatched;		/* the next to look at, of PHASE_UNMATCHED */
 	uint64		waiting;		/* rows in the table without a match */
-	bool		reads_all;		/* even when none is */
 
 	/* for EXPLAIN ANALYZE */
 	int64		batches;
@@ -179,6 +178,7 @@ static KeyFit add_keys(LocalJoinState *state, uint32 *hash);
 static bool has_room(LocalJoinState *state, JoinKey *key, Datum value);
 static Size key_bytes(const JoinKey *key, Datum value);
 static void send_keys(LocalJoinState *state);
+static void look_for_misfits(LocalJoinState *state, ForeignScanState *inner);
 static Datum keys_array(const JoinKey *key);
 static TupleTableSlot *match_rows(LocalJoinState *state);
 static bool next_document(LocalJoinState *state);
@@ -543,8 +543,7 @@ is_same_image(const JoinKey *key, Datum left, Datum right)
 }
 
 /*
- * send_keys starts the inner scan with the keys of the batch.  The first one
- * also looks for documents that do not fit, where the plan asks for that.
+ * send_keys starts the inner scan with the keys of the batch.
  */
 static void
 send_keys(LocalJoinState *state)
@@ -560,12 +559,30 @@ send_keys(LocalJoinState *state)
 	}
 	MemoryContextSwitchTo(old);
 
+	look_for_misfits(state, inner);
 	if (state->inner_used)
 		ExecReScan(&inner->ss.ps);
-	state->reads_all = pns_fdw_set_keys(inner, arrays, !state->guarded);
+	pns_fdw_set_keys(inner, arrays);
+	state->inner_used = true;
+	state->batches++;
+}
+
+/*
+ * look_for_misfits reads, once and where the plan asks for it, the documents in
+ * which a value of the join's conditions may not fit its column.  Those that do
+ * not are errors then.
+ */
+static void
+look_for_misfits(LocalJoinState *state, ForeignScanState *inner)
+{
+	if (state->guarded || !pns_fdw_guard_keys(inner))
+		return;
+	if (state->inner_used)
+		ExecReScan(&inner->ss.ps);
+	while (!TupIsNull(ExecProcNode(&inner->ss.ps)))
+		CHECK_FOR_INTERRUPTS();
 	state->inner_used = true;
 	state->guarded = true;
-	state->batches++;
 }
 
 /*
@@ -636,7 +653,7 @@ next_document(LocalJoinState *state)
 	MemoryContext old;
 	uint32		hash;
 
-	if (state->stops_at_match && state->waiting == 0 && !state->reads_all)
+	if (state->stops_at_match && state->waiting == 0)
 		return false;
 	state->document = ExecProcNode(inner_plan(state));
 	if (TupIsNull(state->document))

@@ -325,7 +325,8 @@ extern bool pnsRecheckForeignScan(ForeignScanState *node, TupleTableSlot *slot);
 extern void pnsReScanForeignScan(ForeignScanState *node);
 extern void pnsEndForeignScan(ForeignScanState *node);
 extern void pnsExplainForeignScan(ForeignScanState *node, struct ExplainState *es);
-extern bool pns_fdw_set_keys(ForeignScanState *node, const Datum *arrays, bool guard);
+extern void pns_fdw_set_keys(ForeignScanState *node, const Datum *arrays);
+extern bool pns_fdw_guard_keys(ForeignScanState *node);
 
 /* ---------- explain.c ---------- */
 

@@ -20,7 +20,7 @@ static bool compares_strings(const PnsQuery *query);
 static void check_row(const PnsQuery *query, PnsDocument row);
 static List *create_sources(List *relids, List *prefixes);
 static List *compile_quals(List *exprs, const PnsTermSource *source);
-static PnsQual *guard_keys(const PnsQuery *query, List *guarded);
+static PnsQual *make_guard(const PnsTable *table, List *columns);
 static void add_sort(PnsQuery *query, List *description);
 static bool is_wrapped(const PnsQuery *query);
 static void append_sort(const PnsQuery *query, PnsPipeline *pipeline);
@@ -57,8 +57,8 @@ pns_query_create(List *description)
 									 (PnsTermSource *) linitial(query->sources));
 		query->keys = compile_quals((List *) list_nth(description, PNS_QUERY_KEYS),
 									(PnsTermSource *) linitial(query->sources));
-		query->guarded_keys = guard_keys(query, (List *) list_nth(description,
-																  PNS_QUERY_GUARDED));
+		query->guard = make_guard(pns_query_table(query),
+								  (List *) list_nth(description, PNS_QUERY_GUARDED));
 	}
 	query->limit = pns_limit_create((List *) list_nth(description, PNS_QUERY_LIMIT));
 	add_group(query, (List *) list_nth(description, PNS_QUERY_GROUP));
@@ -110,8 +110,7 @@ pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
 {
 	PnsPipeline pipeline = {.operand_value = operand_value,.state = state,
 	.is_old_server = query->is_old_server};
-	List	   *keys = query->guards && query->guarded_keys != NULL ?
-	list_make1(query->guarded_keys) : query->keys;
+	List	   *keys = query->guards ? list_make1(query->guard) : query->keys;
 	PnsLimitValues limit;
 
 	if (query->limit != NULL &&
@@ -275,32 +274,22 @@ compile_quals(List *exprs, const PnsTermSource *source)
 }
 
 /*
- * guard_keys compiles the conditions on a join's keys so that they select what
- * does not fit the guarded columns too; NULL where there are none.
+ * make_guard makes the condition that selects what does not fit a column of
+ * columns; NULL where there are none.
  */
 static PnsQual *
-guard_keys(const PnsQuery *query, List *guarded)
+make_guard(const PnsTable *table, List *columns)
 {
-	PnsQual    *keys;
-	PnsQual    *qual;
+	PnsQual    *qual = palloc0(sizeof(PnsQual));
 	ListCell   *lc;
 
-	if (guarded == NIL)
+	if (columns == NIL)
 		return NULL;
 
-	keys = palloc0(sizeof(PnsQual));
-	keys->kind = PNS_QUAL_AND;
-	keys->args = query->keys;
-	qual = palloc0(sizeof(PnsQual));
 	qual->kind = PNS_QUAL_OR;
-	qual->args = list_make1(keys);
-	foreach(lc, guarded)
-	{
-		const PnsTable *table = pns_query_table(query);
-
+	foreach(lc, columns)
 		qual->args = lappend(qual->args,
 							 pns_fdw_misfit_qual(&table->columns[lfirst_int(lc) - 1]));
-	}
 	return qual;
 }
 

@@ -170,8 +170,8 @@ typedef struct PnsQuery
 	bool		is_old_server;	/* is it older than MongoDB 5.0? */
 	List	   *quals;			/* of PnsQual: the shipped conditions */
 	List	   *keys;			/* of PnsQual: those on a join's keys */
-	PnsQual    *guarded_keys;	/* these, or what does not fit; else NULL */
-	bool		guards;			/* the next command is made of the latter */
+	PnsQual    *guard;			/* what does not fit their columns, or NULL */
+	bool		guards;			/* the next command asks for that instead */
 	struct PnsGroup *group;		/* NULL: rows as they are */
 	struct PnsGroupRow *group_row;
 	struct PnsSort *sort;		/* NULL: in no order */

@@ -182,18 +182,29 @@ pnsReScanForeignScan(ForeignScanState *node)
 /*
  * pns_fdw_set_keys gives a scan that has not begun, or begins again, the keys
  * of a join: an array of values for each of its conditions on them, in memory
- * of the caller's that lasts as long as the scan.  With guard it also brings
- * the documents in which a value does not fit, if the plan wants that, which it
- * returns: all of these have to be read then.
+ * of the caller's that lasts as long as the scan.
  */
-bool
-pns_fdw_set_keys(ForeignScanState *node, const Datum *arrays, bool guard)
+void
+pns_fdw_set_keys(ForeignScanState *node, const Datum *arrays)
 {
 	PnsScanState *state = (PnsScanState *) node->fdw_state;
 
 	state->keys = arrays;
-	state->query->guards = guard;
-	return guard && state->query->guarded_keys != NULL;
+	state->query->guards = false;
+}
+
+/*
+ * pns_fdw_guard_keys has such a scan bring the documents in which a value of
+ * the join's conditions may not fit its column, instead of those with its
+ * keys.  False where the plan does not want that.
+ */
+bool
+pns_fdw_guard_keys(ForeignScanState *node)
+{
+	PnsScanState *state = (PnsScanState *) node->fdw_state;
+
+	state->query->guards = state->query->guard != NULL;
+	return state->query->guards;
 }
 
 /*
@@ -229,7 +240,7 @@ pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
 
 	/* what is only known while executing stays a placeholder */
 	state->executing = false;
-	state->query->guards = true;
+	state->query->guards = false;
 	if (!pns_query_make_pipeline(state->query, operand_value, state, &pipeline))
 	{
 		ExplainPropertyText("MongoDB Command", "none, as no document can match", es);

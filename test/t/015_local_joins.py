@@ -306,11 +306,11 @@ def misfits(db, client):
         for name, query in queries.items():
             is_(sorted_rows(db, query), answers[name], f"{name}: all values fit")
             node, = explained(db, query)
-            is_(scan_of(node)["MongoDB Queries"], 1 if size > 1 else 3,
-                f"{name}: to know that takes no query of its own")
-    like(db.explain(queries["left"]), r'\$or.*\$in.*\$not', "what does not fit is asked for")
-    ok("$or" not in db.explain("SELECT FROM few JOIN odd ON odd.k = few.k"),
-       "but not where it makes no difference")
+            is_(scan_of(node)["MongoDB Queries"], 2 if size > 1 else 4,
+                f"{name}: to know that takes one query")
+    node, = explained(db, "SELECT FROM few JOIN odd ON odd.k = few.k")
+    is_(scan_of(node)["MongoDB Queries"], 3 if size == 1 else 1,
+        "which is not sent where it makes no difference")
     for value in (3.5, "3", [7], {"a": 3}, 1e300, True, DAY, float("nan"), 2**40):
         client[db.name].odd.update_one({"_id": 4}, {"$set": {"k": value}})
         for size in (1, 1000):
