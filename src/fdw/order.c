@@ -440,6 +440,7 @@ void
 pns_order_append(PnsPipeline *pipeline, const PnsSort *sort, bool has_bad)
 {
 	PnsBsonBuilder *builder = &pipeline->builder;
+	List	   *paths = NIL;
 	ListCell   *lc;
 
 	pns_pipeline_open_stage(pipeline, "$sort");
@@ -453,7 +454,13 @@ pns_order_append(PnsPipeline *pipeline, const PnsSort *sort, bool has_bad)
 
 		snprintf(name, sizeof(name), PNS_ROW_KEYS ".k%d", foreach_current_index(lc));
 		if (sort->plain)
+		{
+			/* where a key before it is the same, this one says nothing */
+			if (list_member(paths, makeString((char *) plain_path(key))))
+				continue;
+			paths = lappend(paths, makeString((char *) plain_path(key)));
 			pns_bson_append_int32(builder, plain_path(key), direction);
+		}
 		else if (!needs_rank(key))
 			pns_bson_append_int32(builder, name, direction);
 		else

@@ -39,9 +39,13 @@ __all__ = [
     "ok", "is_", "like", "throws", "note", "done",
     "database", "Database", "Background", "anonymous_memory", "open_sockets",
     "mongo_client", "secantus", "Proxy",
-    "ScriptedServer", "CONTINUE", "Batches", "Close", "Compressed", "Delay", "Error", "Half",
+    "ScriptedServer", "CONTINUE", "ROWS_ONLY", "Batches", "Close", "Compressed", "Delay", "Error", "Half",
     "Raw", "Reply", "Reset", "Silence", "Slowly",
 ]
+
+# Options of a server whose documents are to come here as they are: a scripted
+# one sends them whatever it is asked.
+ROWS_ONLY = {"enable_aggregate_pushdown": "false", "enable_limit_pushdown": "false"}
 
 counter = itertools.count(1)
 

@@ -62,7 +62,7 @@ class Patched(Batches):
 
 
 with database() as db, ScriptedServer() as server:
-    db.mongo_server("scripted", server.uri)
+    db.mongo_server("scripted", server.uri, **ROWS_ONLY)
     db.foreign_table("t", "scripted", "_id int, n int",
                      database="d", collection="c")
     first = (Batches(ROWS, size=10),)
@@ -166,7 +166,7 @@ with database() as db, ScriptedServer() as server:
 with database() as db, secantus(fail_points=True) as server:
     client = mongo_client(server.uri)
     client.d.c.insert_many(ROWS)
-    db.mongo_server("real", server.uri)
+    db.mongo_server("real", server.uri, **ROWS_ONLY)
     db.foreign_table("t", "real", "_id int, n int",
                      database="d", collection="c", fetch_size=10)
 
@@ -208,7 +208,7 @@ with database() as db, ScriptedServer() as server:
     large = [{"_id": number, "n": number, "s": "x" * 10000} for number in range(60)]
     server.on("aggregate", lambda command: Close() if command["aggregate"] == "lost"
               else Batches(large, size=60))
-    db.mongo_server("scripted", server.uri)
+    db.mongo_server("scripted", server.uri, **ROWS_ONLY)
     db.execute("""
         CREATE FOREIGN TABLE lost (n int) SERVER scripted OPTIONS (database 'd');
         CREATE FUNCTION loses(v int) RETURNS boolean LANGUAGE plpgsql AS $$

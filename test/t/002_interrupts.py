@@ -139,7 +139,7 @@ def terminated(db, server, statement, prepare):
 
 with (database() as db, ScriptedServer() as server, silent_port() as silent,
       full_port() as full):
-    db.mongo_server("scripted", server.uri)
+    db.mongo_server("scripted", server.uri, **ROWS_ONLY)
     db.mongo_server("full", f"mongodb://127.0.0.1:{full}/")
     db.mongo_server("silent", f"mongodb://127.0.0.1:{silent}/")
     db.mongo_server("silent_tls", f"mongodb://127.0.0.1:{silent}/?tls=true")
@@ -249,7 +249,7 @@ with (database() as db, ScriptedServer() as server, silent_port() as silent,
 with database() as db, secantus(fail_points=True) as server:
     client = mongo_client(server.uri)
     client.d.c.insert_many(ROWS)
-    db.mongo_server("real", server.uri)
+    db.mongo_server("real", server.uri, **ROWS_ONLY)
     db.foreign_table("t", "real", "_id int, n int", database="d",
                      collection="c", fetch_size=10)
 

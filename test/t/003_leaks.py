@@ -109,7 +109,7 @@ def flat(db, query, expected, name):
 
 
 with database() as db, ScriptedServer() as server:
-    db.mongo_server("scripted", server.uri)
+    db.mongo_server("scripted", server.uri, **ROWS_ONLY)
     db.foreign_table("t", "scripted", "_id int, n int, s text",
                      database="d", collection="c")
     db.mongo_server("nowhere", "mongodb://127.0.0.1:1/")
@@ -156,7 +156,7 @@ with database() as db, ScriptedServer() as server:
         (SELECT n FROM t WHERE n > k LIMIT 3) x""", times=3)
 
     # two connections that are waited for side by side
-    db.mongo_server("again", server.uri)
+    db.mongo_server("again", server.uri, **ROWS_ONLY)
     db.foreign_table("u", "again", "_id int, n int, s text",
                      database="d", collection="c")
     both = "(SELECT n FROM t UNION ALL SELECT n FROM u) x"
@@ -224,7 +224,7 @@ with database() as db, ScriptedServer() as server:
        f"{len(server.cursors)} are left")
 
 with database() as db, ScriptedServer() as server:
-    db.mongo_server("scripted", server.uri)
+    db.mongo_server("scripted", server.uri, **ROWS_ONLY)
     documents = [{"_id": number, "n": number, "x": 0.5,
                   "s": f"a text of some bytes, {number}",
                   "at": datetime.datetime(2026, 1, 1),

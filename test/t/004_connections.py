@@ -619,7 +619,7 @@ def replaced_allocator(db):
     module = build_allocator(db.name)
     with ScriptedServer() as server:
         server.on("aggregate", Batches(ROWS, size=10))
-        db.mongo_server("scripted", server.uri)
+        db.mongo_server("scripted", server.uri, **ROWS_ONLY)
         db.foreign_table("t", "scripted", COLUMNS, **WHERE)
         # before the first use, and while there is a connection already
         for used_before in (False, True):

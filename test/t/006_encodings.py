@@ -116,7 +116,7 @@ def errors():
     with ScriptedServer() as server, database(
             options="ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'") as db:
         db.execute("SET client_encoding = 'UTF8'")
-        db.mongo_server("scripted", server.uri)
+        db.mongo_server("scripted", server.uri, **ROWS_ONLY)
         db.foreign_table("t", "scripted", "_id int, s text", database="d",
                          collection="c")
         server.on("aggregate", Error(8000, "Odd", "grün und ключ"))

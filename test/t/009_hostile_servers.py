@@ -143,7 +143,7 @@ def large_documents(db, server):
 
 
 with database() as db, ScriptedServer() as server:
-    db.mongo_server("s", server.uri, connect_timeout=300)
+    db.mongo_server("s", server.uri, connect_timeout=300, **ROWS_ONLY)
     db.execute("CREATE SCHEMA i")
     db.foreign_table("t", "s", COLUMNS, database="d", collection="c",
                      on_mismatch="null")

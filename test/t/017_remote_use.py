@@ -34,7 +34,7 @@ def reply_bytes(rows, key, cursor_id):
 
 with database() as db, ScriptedServer() as server:
     server.on("aggregate", Batches(ROWS, size=100))
-    db.mongo_server("scripted", server.uri)
+    db.mongo_server("scripted", server.uri, **ROWS_ONLY)
     db.foreign_table("t", "scripted", "_id int, n int", database="d", collection="c")
     db.execute("""
         CREATE TABLE keys AS SELECT k FROM generate_series(1, 4) k; ANALYZE keys;
