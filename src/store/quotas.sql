@@ -1,10 +1,12 @@
 -- ---------------------------------------------------------------------
 -- store: what a tenant's plan allows (docs/security.md)
 --
--- Triggers count rows as they come and go.  A counter's row is locked from its
--- change to the end of the transaction, so those who make rows for one tenant
--- are counted one after the other, and no two of them take the last place.
--- Members of pynomaly_admin, who import data, are counted and not refused.
+-- Triggers note how many rows come and go; when the transaction commits, the
+-- counters are changed, in one order for all, so that nobody waits for another's
+-- transaction, nor two for each other.  Their rows are locked from then to the
+-- end of the commit: no two transactions take the last place.  What is too much
+-- already is refused at once.  Members of pynomaly_admin, who import data, are
+-- counted and not refused.
 -- ---------------------------------------------------------------------
 
 CREATE TABLE pynomaly.plan_limits (
@@ -89,30 +91,27 @@ $$;
 COMMENT ON FUNCTION pynomaly.get_limit(uuid, text) IS
 'how much a tenant may have, by tenants.limits, else by its plan; NULL: no limit';
 
-CREATE FUNCTION pynomaly.change_usage(
-    tenant uuid, resource text, delta bigint, period timestamptz DEFAULT 'epoch')
+-- What a transaction has still to count.  Nobody ever sees a row of another's.
+CREATE TABLE pynomaly.usage_changes (
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    tenant_id      uuid NOT NULL,
+    resource       text NOT NULL,
+    period         timestamptz NOT NULL,
+    delta          bigint NOT NULL,
+    is_limited     boolean NOT NULL
+);
+COMMENT ON TABLE pynomaly.usage_changes IS
+'what the current transaction has to count when it commits; empty for everybody else';
+CREATE INDEX ON pynomaly.usage_changes (transaction_id);
+
+CREATE FUNCTION pynomaly.demand_place(tenant uuid, resource text, total bigint)
 RETURNS void
-LANGUAGE plpgsql VOLATILE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_variable
 DECLARE
-    total bigint;
-    maximum bigint;
+    maximum constant bigint := pynomaly.get_limit(tenant, resource);
 BEGIN
-    IF delta = 0 OR tenant IS NULL THEN
-        RETURN;
-    END IF;
-    -- the row stays locked to the end of the transaction
-    INSERT INTO pynomaly.tenant_usage AS u (tenant_id, resource, period, used)
-    VALUES (tenant, resource, period, delta)
-    ON CONFLICT ON CONSTRAINT tenant_usage_pkey
-    DO UPDATE SET used = u.used + delta, updated_at = now()
-    RETURNING u.used INTO total;
-    IF delta < 0 OR pynomaly.is_admin_call() THEN
-        RETURN;
-    END IF;
-    maximum := pynomaly.get_limit(tenant, resource);
     IF total > maximum THEN
         RAISE EXCEPTION 'the tenant has reached its limit of % %', maximum, replace(resource, '_', ' ')
             USING ERRCODE = 'configuration_limit_exceeded',
@@ -120,8 +119,73 @@ BEGIN
     END IF;
 END
 $$;
+COMMENT ON FUNCTION pynomaly.demand_place(uuid, text, bigint) IS
+'an error where so many are more than the tenant may have';
+
+CREATE FUNCTION pynomaly.change_usage(
+    tenant uuid, resource text, delta bigint, period timestamptz DEFAULT 'epoch')
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    limited constant boolean := delta > 0 AND NOT pynomaly.is_admin_call();
+BEGIN
+    IF delta = 0 OR tenant IS NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO pynomaly.usage_changes (tenant_id, resource, period, delta, is_limited)
+    VALUES (tenant, change_usage.resource, change_usage.period, change_usage.delta, limited);
+    IF limited THEN
+        PERFORM pynomaly.demand_place(tenant, change_usage.resource,
+            coalesce((SELECT u.used FROM pynomaly.tenant_usage u
+                      WHERE u.tenant_id = tenant AND u.resource = change_usage.resource
+                        AND u.period = change_usage.period), 0)
+            + (SELECT sum(c.delta) FROM pynomaly.usage_changes c
+               WHERE c.transaction_id = pg_current_xact_id() AND c.tenant_id = tenant
+                 AND c.resource = change_usage.resource AND c.period = change_usage.period)::bigint);
+    END IF;
+END
+$$;
 COMMENT ON FUNCTION pynomaly.change_usage(uuid, text, bigint, timestamptz) IS
-'changes a counter; an error where the tenant''s limit does not allow it';
+'notes what the transaction has to count; an error where the tenant''s limit is passed already';
+
+-- The first of a transaction's notes has all of them counted.
+CREATE FUNCTION pynomaly.apply_usage()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    change record;
+    total bigint;
+BEGIN
+    FOR change IN
+        WITH noted AS (
+            DELETE FROM pynomaly.usage_changes c
+            WHERE c.transaction_id = pg_current_xact_id() RETURNING c.*
+        )
+        SELECT n.tenant_id, n.resource, n.period, sum(n.delta)::bigint AS delta, bool_or(n.is_limited) AS is_limited
+        FROM noted n GROUP BY 1, 2, 3 HAVING sum(n.delta) <> 0 ORDER BY 1, 2, 3
+    LOOP
+        -- a tenant that is deleted has nothing to be counted
+        INSERT INTO pynomaly.tenant_usage AS u (tenant_id, resource, period, used)
+        SELECT change.tenant_id, change.resource, change.period, change.delta
+        WHERE EXISTS (SELECT FROM pynomaly.tenants t WHERE t.id = change.tenant_id)
+        ON CONFLICT ON CONSTRAINT tenant_usage_pkey
+        DO UPDATE SET used = u.used + excluded.used, updated_at = now()
+        RETURNING u.used INTO total;
+        IF change.is_limited AND change.delta > 0 THEN
+            PERFORM pynomaly.demand_place(change.tenant_id, change.resource, total);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION pynomaly.apply_usage() IS
+'trigger: counts what the transaction has noted, when it commits';
+CREATE CONSTRAINT TRIGGER apply_usage AFTER INSERT ON pynomaly.usage_changes
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pynomaly.apply_usage();
 
 -- ---------- rows that count as long as they are there ----------
 
@@ -395,8 +459,8 @@ AS $$
 DECLARE
     mended bigint;
 BEGIN
-    -- Whoever has counted holds a lock that this waits for, and who has not yet
-    -- will count after it: so the rows that are seen are those to be counted.
+    -- Whoever counts holds a lock that this waits for, and who has not yet will
+    -- count after it: so the rows that are seen are those to be counted.
     LOCK TABLE pynomaly.tenant_usage IN SHARE ROW EXCLUSIVE MODE;
     INSERT INTO pynomaly.tenant_usage AS u (tenant_id, resource, period, used)
     SELECT c.tenant_id, c.resource, c.period, c.actual FROM pynomaly.check_usage() c
@@ -427,7 +491,9 @@ GRANT INSERT, UPDATE, DELETE ON pynomaly.plan_limits TO pynomaly_admin;
 
 REVOKE ALL ON FUNCTION
     pynomaly.get_limit(uuid, text),
+    pynomaly.demand_place(uuid, text, bigint),
     pynomaly.change_usage(uuid, text, bigint, timestamptz),
+    pynomaly.apply_usage(),
     pynomaly.count_rows(),
     pynomaly.count_moved_row(),
     pynomaly.count_bytes(),

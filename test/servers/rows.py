@@ -25,6 +25,7 @@ SPECIAL = {
     "setting_definitions.default_value": None, "choices": None,
     "setting_definitions.minimum": None, "setting_definitions.maximum": None,
     "settings.value": '"{word}"', "tenant_settings.value": '"{word}"',
+    "plan_limits.resource": "users",
     "scores": [0.1, 0.9], "checksum": "0" * 64, "tenants.id": "{tenant}", "tenants.plan": "enterprise",
 }
 
@@ -33,10 +34,10 @@ SHARED = {"roles", "permissions", "role_permissions", "setting_definitions",
           "settings", "partition_rules", "plan_limits", "audit_blocks"}
 
 # These fill themselves.
-LOGS = {"audit_log", "audit_blocks"}
+LOGS = {"audit_log", "audit_blocks", "tenant_usage"}
 
-# The first stays empty by design, the second is the wrapper's and is not dumped.
-LEFT_OUT = {"a_partition_to_restore", "remote_indexes"}
+# The first two stay empty by design, the third is the wrapper's and is not dumped.
+LEFT_OUT = {"a_partition_to_restore", "usage_changes", "remote_indexes"}
 
 TABLES = """
     SELECT c.oid, c.relname
