@@ -10,6 +10,7 @@
 
 #include "fdw/query.h"
 
+#include "nodes/execnodes.h"
 #include "nodes/extensible.h"
 
 /* The node's name, in plans and in EXPLAIN. */
@@ -56,5 +57,47 @@ extern Plan *pns_join_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
 
 /* in local_join_exec.c */
 extern const CustomScanMethods pns_join_scan_methods;
+
+/* ---------- a batch ---------- */
+
+/* An outer row; in the batch's memory. */
+typedef struct PnsJoinRow
+{
+	struct PnsJoinRow *next;	/* of the batch */
+	struct PnsJoinRow *next_same;	/* with the same hash */
+	bool		matched;
+	MinimalTuple tuple;
+} PnsJoinRow;
+
+/* Outer rows, found by their keys; and these keys, each once. */
+typedef struct PnsJoinBatch
+{
+	struct PnsJoinKey *keys;
+	int			nkeys;
+	int			size;			/* the most distinct values of a key */
+	Size		memory_limit;
+	MemoryContext context;		/* of all of the following */
+	struct rowtable_hash *table;
+	PnsJoinRow *first;
+	PnsJoinRow *last;
+} PnsJoinBatch;
+
+/* What became of an outer row. */
+typedef enum PnsJoinFit
+{
+	PNS_JOIN_ADDED,
+	PNS_JOIN_NULL,				/* a key is NULL: the row matches nothing */
+	PNS_JOIN_NO_ROOM			/* for its keys; it is for the next batch */
+} PnsJoinFit;
+
+/* in local_join_batch.c */
+extern PnsJoinBatch *pns_join_batch_create(CustomScan *scan, PlanState *node);
+extern void pns_join_batch_clear(PnsJoinBatch *batch);
+extern bool pns_join_batch_is_full(const PnsJoinBatch *batch);
+extern PnsJoinFit pns_join_batch_add(PnsJoinBatch *batch, ExprContext *econtext,
+									 TupleTableSlot *slot, bool keep_null);
+extern Datum *pns_join_batch_arrays(PnsJoinBatch *batch, int64 *nvalues);
+extern PnsJoinRow *pns_join_batch_find(PnsJoinBatch *batch, ExprContext *econtext,
+									   TupleTableSlot *document);
 
 #endif							/* PNS_FDW_LOCAL_JOIN_H */
