@@ -172,6 +172,7 @@ add_key(PnsRelation *relation, Expr *expr, Oid eqop)
 				return false;
 			break;
 		case PNS_CLASS_INT:
+		case PNS_CLASS_NUMERIC:
 		case PNS_CLASS_FLOAT8:
 		case PNS_CLASS_BOOL:
 		case PNS_CLASS_ENUM:

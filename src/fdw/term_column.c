@@ -210,14 +210,14 @@ date_template(const PnsTableColumn *column)
 	if (column->base_type == DATEOID)
 	{
 		end = (int64) (DATE_END_JULIAN - UNIX_EPOCH_JDATE) * day;
-		value = "{$subtract: [#1, {$mod: [{$add: [{$mod: [{$toLong: #1}, 86400000]}, 86400000]}, 86400000]}]}";
+		value = "{$subtract: [#1, {$mod: [{$add: [{$mod: [{$subtract: [#1, EPOCH]}, 86400000]}, 86400000]}, 86400000]}]}";
 	}
 	else if (column->base_typmod >= 0 && column->base_typmod < lengthof(units))
-		whole = psprintf(", {$eq: [{$mod: [{$toLong: #1}, %d]}, 0]}", units[column->base_typmod]);
+		whole = psprintf(", {$eq: [{$mod: [{$subtract: [#1, EPOCH]}, %d]}, 0]}", units[column->base_typmod]);
 
 	return psprintf("{$cond: [{$eq: [{$type: #1}, 'date']}, "
-					"{$cond: [{$and: [{$gte: [{$toLong: #1}, " INT64_FORMAT "]}, "
-					"{$lt: [{$toLong: #1}, " INT64_FORMAT "]}%s]}, %s, null]}, null]}",
+					"{$cond: [{$and: [{$gte: [{$subtract: [#1, EPOCH]}, " INT64_FORMAT "]}, "
+					"{$lt: [{$subtract: [#1, EPOCH]}, " INT64_FORMAT "]}%s]}, %s, null]}, null]}",
 					begin, end, whole, value);
 }
 

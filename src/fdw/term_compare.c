@@ -245,7 +245,7 @@ resolve_operand(Comparison *comparison, Datum value)
 	{
 		literal->scalar.type = PNS_BSON_INT64;
 		comparison->left = pns_term_make_call(INT8OID, list_make1(comparison->left),
-											  "{$toLong: #1}", false, false);
+											  "{$subtract: [#1, EPOCH]}", false, false);
 	}
 	comparison->no_nan = literal->scalar.type == PNS_BSON_DOUBLE && !isnan(literal->scalar.number);
 	comparison->right = literal;

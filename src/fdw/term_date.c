@@ -40,7 +40,7 @@ static bool fixed_zone(const char *name, int64 *milliseconds);
 #define MODULO(a, b) "{$mod: [{$add: [{$mod: [" a ", " b "]}, " b "]}, " b "]}"
 
 /* The milliseconds of a date, those since its midnight, and the day's number. */
-#define MILLISECONDS "{$toLong: #1}"
+#define MILLISECONDS "{$subtract: [#1, EPOCH]}"
 #define OF_DAY MODULO(MILLISECONDS, "86400000")
 #define DAY_OF(milliseconds) \
 	"{$floor: {$add: [{$divide: [{$subtract: [" milliseconds ", " MODULO(milliseconds, "86400000") "]}, 86400000]}, 0.5]}}"
@@ -144,15 +144,15 @@ static const DateUnit date_units[] = {
  */
 #define LATER(offset) \
 	"{$let: {vars: {d: " offset "}, in: {$cond: [{$and: [" \
-	"{$gte: [{$add: [{$toLong: #1}, '$$d']}, -62135596800000]}, " \
-	"{$lte: [{$add: [{$toLong: #1}, '$$d']}, 253402300799999]}]}, {$add: [#1, '$$d']}, null]}}}"
+	"{$gte: [{$add: [{$subtract: [#1, EPOCH]}, '$$d']}, -62135596800000]}, " \
+	"{$lte: [{$add: [{$subtract: [#1, EPOCH]}, '$$d']}, 253402300799999]}]}, {$add: [#1, '$$d']}, null]}}}"
 #define DAYS_LATER(sign) LATER("{$multiply: [{$toLong: #2}, " sign "86400000]}")
 
 /* The functions of dates without a unit, closed by one without a function. */
 const PnsTermRule pns_term_date_rules[] = {
 	{F_DATE_TIMESTAMP, DATEOID, PNS_RULE_CHECKS_NULL, "{$subtract: [#1, " OF_DAY "]}"},
 	{F_TIMESTAMP_DATE, TIMESTAMPOID, PNS_RULE_CHECKS_NULL | PNS_RULE_FAILS,
-	"{$cond: [{$lt: [{$toLong: #1}, 9224318016000000]}, #1, null]}"},
+	"{$cond: [{$lt: [{$subtract: [#1, EPOCH]}, 9224318016000000]}, #1, null]}"},
 	{F_DATE_PLI, DATEOID, PNS_RULE_CHECKS_NULL | PNS_RULE_FAILS,
 	DAYS_LATER("")},
 	{F_DATE_MII, DATEOID, PNS_RULE_CHECKS_NULL | PNS_RULE_FAILS,

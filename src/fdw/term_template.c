@@ -10,7 +10,9 @@
  *		?1, !1		"the first argument is true", "... is false"
  *		'text'		a string; one that begins with a dollar is a path
  *		123, 1.5	an int (or a long), a double
- *		true, false, null, NaN, Infinity, NUL (the string of one zero byte)
+ *		true, false, null, NaN, Infinity
+ *		NUL			the string of one zero byte
+ *		EPOCH		the date 1970-01-01, from which milliseconds are counted
  *
  * An argument that a template names twice is bound to a variable, unless it is
  * one.
@@ -393,6 +395,8 @@ append_word(Reader *reader, const char *key)
 		pns_bson_append_double(builder, key, get_float8_nan());
 	else if (strcmp(word, "Infinity") == 0)
 		pns_bson_append_double(builder, key, get_float8_infinity());
+	else if (strcmp(word, "EPOCH") == 0)
+		pns_bson_append_date(builder, key, 0);
 	else if (strcmp(word, "NUL") == 0)
 		pns_bson_append_string(builder, key, "", 1);
 	else
