@@ -15,7 +15,7 @@ OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c)))
 # Until a version is released, its script is the rooms' SQL in this order.
 ROOM_SQL   = src/mongo/mongo.sql src/fdw/fdw.sql \
 	$(addprefix src/store/,roles.sql tenancy.sql tables.sql partitions.sql configuration.sql \
-	access.sql quotas.sql audit.sql queries.sql policies.sql finish.sql)
+	access.sql quotas.sql audit.sql queries.sql policies.sql self_test.sql finish.sql)
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 
 # libmongoc 2.x has another name than 1.x.
@@ -34,7 +34,7 @@ override with_llvm := no
 # sql/<room>/<name>.sql -> expected/<room>/<name>.out.  The first need no
 # server beside PostgreSQL; the others run where MONGO_URI names one.
 REGRESS_LOCAL = fdw/join fdw/options fdw/shipping mongo/objectid store/access store/audit \
-	store/configuration store/queries store/quotas store/results
+	store/configuration store/queries store/quotas store/results store/self_test
 REGRESS_MONGO = fdw/read fdw/import
 REGRESS       = $(REGRESS_LOCAL) $(if $(MONGO_URI),$(REGRESS_MONGO))
 REGRESS_PREP  = regress-dirs
