@@ -181,8 +181,10 @@ class Load:
         with connection.transaction():
             connection.execute("UPDATE pynomaly.datasets SET n_samples = %s",
                                (choose.randint(0, 9),)) if choose.random() < 0.1 else None
-            for _ in range(count):
-                insert_result(connection, f"now() + interval '{choose.randint(-9, 22)} months' "
+            # In order: the counter of a tenant's detections of a month stays
+            # locked until the transaction ends.
+            for month in sorted(choose.randint(-9, 22) for _ in range(count)):
+                insert_result(connection, f"now() + interval '{month} months' "
                               f"+ interval '{choose.random():.6f} seconds'")
         with self.lock:
             self.inserted += count
