@@ -177,7 +177,7 @@ read_indexes(Oid relid)
 
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
-	if (indexes == NIL)
+	if (indexes == NIL && !pns_fdw_is_analyzed(relid))
 	{
 		PnsIndex   *index = palloc0(sizeof(PnsIndex));
 
@@ -187,6 +187,23 @@ read_indexes(Oid relid)
 		indexes = list_make1(index);
 	}
 	return indexes;
+}
+
+/*
+ * pns_fdw_is_analyzed tells whether ANALYZE has read a table.
+ */
+bool
+pns_fdw_is_analyzed(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		analyzed;
+
+	/* elog: the planner has the table open */
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	analyzed = ((Form_pg_class) GETSTRUCT(tuple))->reltuples >= 0;
+	ReleaseSysCache(tuple);
+	return analyzed;
 }
 
 /*

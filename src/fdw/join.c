@@ -17,9 +17,7 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/sysattr.h"
-#include "catalog/pg_class.h"
 #include "foreign/fdwapi.h"
 #include "optimizer/clauses.h"
 #include "optimizer/cost.h"
@@ -27,7 +25,6 @@
 #include "optimizer/pathnode.h"
 #include "optimizer/placeholder.h"
 #include "optimizer/restrictinfo.h"
-#include "utils/syscache.h"
 
 #include "fdw/join.h"
 
@@ -61,7 +58,6 @@ static Var *lookup_column(Node *node, const PnsRelation *relation);
 static double comparisons_of(PlannerInfo *root, const PnsRelation *relation);
 static double lookup_comparisons(PlannerInfo *root, const PnsRelation *outer,
 								 const PnsRelation *inner, const Var *field);
-static bool has_known_size(const PnsTable *table);
 static void set_costs(PlannerInfo *root, PnsRelation *relation, double comparisons);
 static int	lookups_below(const PnsRelation *relation);
 
@@ -445,7 +441,9 @@ comparisons_of(PlannerInfo *root, const PnsRelation *relation)
 
 /*
  * lookup_comparisons estimates them for the lookups of one side in the other.
- * Of a collection whose size is not known there may be any number.
+ * Of a collection whose size is not known there may be any number; and a
+ * collection that is known to have no index, not even of _id, is a view, which
+ * would be made again for each lookup.
  */
 static double
 lookup_comparisons(PlannerInfo *root, const PnsRelation *outer, const PnsRelation *inner,
@@ -453,32 +451,14 @@ lookup_comparisons(PlannerInfo *root, const PnsRelation *outer, const PnsRelatio
 {
 	const PnsTermSource *first = (PnsTermSource *) linitial(inner->sources);
 	RelOptInfo *rel = find_base_rel(root, first->varno);
+	const PnsRelation *table = (PnsRelation *) rel->fdw_private;
 
-	if (pns_relation_has_index((PnsRelation *) rel->fdw_private,
-							   first->table->columns[field->varattno - 1].native))
+	if (pns_relation_has_index(table, first->table->columns[field->varattno - 1].native))
 		return 0;
-	if (!has_known_size(first->table))
+	if (table->indexes == NIL ||
+		!(first->table->use_remote_estimate || pns_fdw_is_analyzed(first->table->relid)))
 		return 2 * MAX_COMPARISONS;
 	return outer->fetched * rel->tuples;
-}
-
-/*
- * has_known_size tells whether somebody has counted the documents of a table:
- * ANALYZE, or the server.
- */
-static bool
-has_known_size(const PnsTable *table)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table->relid));
-	bool		known;
-
-	/* elog: the planner has the table open */
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", table->relid);
-	known = table->use_remote_estimate ||
-		((Form_pg_class) GETSTRUCT(tuple))->reltuples >= 0;
-	ReleaseSysCache(tuple);
-	return known;
 }
 
 /*

@@ -369,6 +369,7 @@ typedef struct PnsIndex
 
 extern List *pns_fdw_known_indexes(const PnsTable *table, Oid userid);
 extern void pns_fdw_learn_indexes(const PnsTable *table, Oid userid);
+extern bool pns_fdw_is_analyzed(Oid relid);
 
 /* ---------- analyze.c ---------- */
 

@@ -258,6 +258,24 @@ def boundaries(db, uri):
     db.execute(BY_COST)
 
 
+def views(db, client):
+    """Nothing is looked up in a view; its rows can look up elsewhere."""
+    client.joins.command("create", "grouped", viewOn="a", pipeline=[
+        {"$group": {"_id": "$k"}}])
+    db.execute("CREATE FOREIGN TABLE grouped (_id int8) SERVER mongo OPTIONS (database "
+               "'joins', collection 'grouped', on_mismatch 'null'); ANALYZE grouped")
+    db.execute(ONLY_SHIPPED)
+    for query, ships in (("SELECT g._id, b.s FROM grouped g LEFT JOIN b ON b._id = g._id", True),
+                         ("SELECT b._id, g._id FROM b LEFT JOIN grouped g ON g._id = b._id",
+                          False)):
+        is_(joins_here(db, query) == 0, ships, "shipped or not: " + query)
+        found = answer(db, query)
+        db.execute("SET pynomaly_store.enable_pushdown = off")
+        is_(found, answer(db, query), "with the same rows")
+        db.execute("RESET pynomaly_store.enable_pushdown")
+    db.execute(BY_COST)
+
+
 def misfits(db):
     """A key that is read and does not fit fails as it does when joined here."""
     db.execute(ONLY_SHIPPED)
@@ -428,6 +446,7 @@ with mongo_client() as client, database() as db:
     make_tables(db, uri)
     same_rows(db)
     boundaries(db, uri)
+    views(db, client)
     misfits(db)
     large(db, client)
     locks(db)
