@@ -123,6 +123,24 @@ pns_cost_examine(const PnsRelation *relation)
 }
 
 /*
+ * pns_cost_compare estimates what it costs a server to compare so many keys
+ * with all documents of a table, unless an index serves conditions.  Not every
+ * server is quick at that.
+ */
+Cost
+pns_cost_compare(const PnsRelation *relation, List *conditions, double keys)
+{
+	ListCell   *lc;
+
+	foreach(lc, relation->indexes)
+	{
+		if (served_clauses(relation, (PnsIndex *) lfirst(lc), conditions) != NIL)
+			return 0;
+	}
+	return relation->rel->tuples * keys * OPERATOR_FACTOR * cpu_operator_cost;
+}
+
+/*
  * pns_cost_transfer estimates what it costs to get documents of a relation: by
  * their number and size, and a round trip for each reply but the first.
  */

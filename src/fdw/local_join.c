@@ -214,6 +214,7 @@ key_condition(RestrictInfo *info, RelOptInfo *outerrel, RelOptInfo *innerrel,
 			  Expr **value)
 {
 	OpExpr	   *clause = (OpExpr *) info->clause;
+	PnsQual    *qual;
 	ScalarArrayOpExpr *condition;
 	Param	   *array;
 	Node	   *column;
@@ -254,11 +255,12 @@ key_condition(RestrictInfo *info, RelOptInfo *outerrel, RelOptInfo *innerrel,
 	condition->args = list_make2(column, array);
 	condition->location = -1;
 
-	if (!OidIsValid(array->paramtype) ||
-		pns_fdw_compile_qual((Expr *) condition, table_of(innerrel),
-							 innerrel->relid) == NULL)
+	if (!OidIsValid(array->paramtype))
 		return NULL;
-	return (Expr *) condition;
+
+	/* of an expression there are no values to match the rows by */
+	qual = pns_fdw_compile_qual((Expr *) condition, table_of(innerrel), innerrel->relid);
+	return qual != NULL && qual->kind == PNS_QUAL_IN ? (Expr *) condition : NULL;
 }
 
 /*
@@ -433,6 +435,10 @@ set_cost(PlannerInfo *root, CustomPath *path, JoinKeys *keys, bool is_sorted)
 	/* what does not fit is looked for once, among all documents */
 	if (keys->scan->guarded != NIL)
 		inner->total_cost += pns_cost_examine(relation) / batches;
+
+	inner->total_cost += pns_cost_compare(relation, keys->scan->conditions,
+										  Min(outer->rows / batches,
+											  pns_fdw_join_batch_size));
 
 	/* the first row needs the first batch */
 	cost_qual_eval(&checks, list_nth(path->custom_private, PNS_JOIN_PATH_CLAUSES), root);
