@@ -40,6 +40,13 @@
 /* More keys than this would not make a query more selective. */
 #define MAX_KEYS 4
 
+/*
+ * Of the documents of a collection that was never analyzed, the share that has
+ * a key of its own.  PostgreSQL's default, 200 values in all, would take every
+ * large collection for one whose keys select nothing.
+ */
+#define DEFAULT_DISTINCT 0.1
+
 /* What the executor needs for a row beside its columns, about; bytes. */
 #define ROW_OVERHEAD 64
 
@@ -79,6 +86,7 @@ static double estimate_documents(PlannerInfo *root, CustomPath *path, JoinKeys *
 								 bool is_sorted, double *batches);
 static double rows_of_batch(double distinct);
 static double estimate_distinct(PlannerInfo *root, Node *expr, double rows);
+static double estimate_distinct_there(PlannerInfo *root, RelOptInfo *rel, Node *column);
 
 static set_join_pathlist_hook_type next_hook = NULL;
 
@@ -475,7 +483,7 @@ estimate_documents(PlannerInfo *root, CustomPath *path, JoinKeys *keys, bool is_
 	{
 		ScalarArrayOpExpr *condition = lfirst_node(ScalarArrayOpExpr, condition_cell);
 		double		distinct = estimate_distinct(root, lfirst(value_cell), outer->rows);
-		double		there = estimate_distinct(root, linitial(condition->args), rel->tuples);
+		double		there = estimate_distinct_there(root, rel, linitial(condition->args));
 		bool		is_first = value_cell == list_head(keys->values);
 
 		*batches = Max(*batches, is_sorted && is_first ?
@@ -512,4 +520,20 @@ static double
 estimate_distinct(PlannerInfo *root, Node *expr, double rows)
 {
 	return estimate_num_groups(root, list_make1(expr), rows, NULL, NULL);
+}
+
+/*
+ * estimate_distinct_there estimates the number of different values of a
+ * collection's column.
+ */
+static double
+estimate_distinct_there(PlannerInfo *root, RelOptInfo *rel, Node *column)
+{
+	EstimationInfo info = {0};
+	double		distinct = estimate_num_groups(root, list_make1(column), rel->tuples,
+											   NULL, &info);
+
+	if ((info.flags & SELFLAG_USED_DEFAULT) != 0)
+		distinct = Max(distinct, rel->tuples * DEFAULT_DISTINCT);
+	return distinct;
 }

@@ -160,6 +160,20 @@ def nested_loops(db):
         "1,000 rows are joined by one query")
 
 
+def never_analyzed(db, client):
+    """A large collection without statistics is joined by its keys."""
+    client[db.name].large.insert_many([{"_id": n, "k": n} for n in range(5000)])
+    db.foreign_table("large", "real", "_id int, k int, v int", database=db.name,
+                     use_remote_estimate="true", fdw_startup_cost=100)
+    db.execute("CREATE TABLE hundred AS SELECT n * 10 AS k FROM generate_series(1, 100) n; "
+               "ANALYZE hundred")
+    for query in ("SELECT FROM hundred JOIN large ON large.k = hundred.k",
+                  "SELECT FROM large WHERE k IN (SELECT k FROM hundred)"):
+        is_(queries_of(db, query), 1, f"{query}: one query")
+        like(db.explain(query), "PynomalyJoin", f"{query}: is ours")
+        is_(len(db.rows(query)), 100, f"{query}: rows")
+
+
 with database() as db, ScriptedServer() as server:
     db.mongo_server("scripted", server.uri)
     db.foreign_table("t", "scripted", '_id int, k int, s text COLLATE "C", f real',
@@ -177,6 +191,7 @@ with database() as db, ScriptedServer() as server:
         db.foreign_table("real", "real", '_id int, k int, s text COLLATE "C"',
                          database=db.name, fdw_startup_cost=1)
         nested_loops(db)
+        never_analyzed(db, client)
     finally:
         client.drop_database(db.name)
 
