@@ -81,6 +81,31 @@ def many_writers(db):
     ok(db.value("SELECT count(*) FROM pynomaly.audit_blocks") > 3, "in several blocks")
 
 
+def retention(db):
+    """Months that retention drops are noted in the chain, and missed by nobody."""
+    with db.connect().transaction() as transaction:
+        old = transaction.connection
+        old.execute("SET LOCAL session_replication_role = replica")
+        old.execute("INSERT INTO pynomaly.audit_log (created_at, kind, action, resource_type, outcome, "
+                    "system_id, transaction_id, chain_id, sequence, hash) "
+                    "SELECT t, 'event', 'old', 'x', 'success', 1, 100 + n, n, 1, '' FROM "
+                    "unnest('{1970-01-01,2020-03-04,2020-04-05}'::timestamptz[]) WITH ORDINALITY u (t, n)")
+        old.execute("UPDATE pynomaly.audit_log l SET hash = pynomaly.hash_audit_entry(l) WHERE system_id = 1")
+    db.execute("SELECT pynomaly.seal_audit_log()")
+    db.execute("CALL pynomaly.maintain_partitions()")
+    is_(db.rows(INTACT), [], "entries that moved into partitions of their months")
+    db.execute("INSERT INTO pynomaly.partition_rules VALUES ('audit_log', 3, '1 year')")
+    db.execute("SET ROLE pynomaly_admin")
+    db.execute("CALL pynomaly.maintain_partitions()")
+    db.execute("RESET ROLE")
+    is_(db.value("SELECT count(*) FROM pynomaly.audit_log WHERE system_id = 1"), 0, "the old ones are gone")
+    is_(db.rows(INTACT), [], "and the log is whole")
+    is_(db.rows("SELECT month::text, entries FROM pynomaly.audit_blocks WHERE kind = 'retire' ORDER BY month"),
+        [("1970-01-01", 1), ("2020-03-01", 1), ("2020-04-01", 1)], "each month is noted")
+    is_(db.value("SELECT count(*) FROM pynomaly.audit_log WHERE resource_type = 'pynomaly.partition_rules'"), 1,
+        "and so is who made the rule")
+
+
 def restored_elsewhere(db, cluster):
     """A dump carries the log, and another cluster goes on with it."""
     db.execute("INSERT INTO t VALUES (-1)")         # is not sealed
@@ -106,7 +131,8 @@ def restored_elsewhere(db, cluster):
         connection.execute("INSERT INTO t VALUES (-3)")
         connection.execute("SELECT pynomaly.seal_audit_log()")
         is_(connection.execute(INTACT).fetchall(), [], "it goes on in another cluster")
-        is_(connection.execute("SELECT count(DISTINCT system_id) FROM pynomaly.audit_blocks").fetchone()[0], 2,
+        is_(connection.execute("SELECT count(DISTINCT system_id) FROM pynomaly.audit_blocks WHERE kind = 'seal' "
+                               "AND system_id <> 1").fetchone()[0], 2,
             "whose transactions are told apart")
 
 
@@ -178,6 +204,7 @@ def pgaudit_beside(cluster):
 with database() as db:
     writers_do_not_wait(db)
     many_writers(db)
+    retention(db)
     folder = tempfile.mkdtemp(dir=os.environ["SERVERS_FOLDER"])
     os.chmod(folder, 0o755)
     cluster = Postgres(os.path.join(folder, "cluster"), os.environ["PG_CONFIG"])
