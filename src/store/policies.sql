@@ -308,3 +308,10 @@ CREATE POLICY tenant_isolation ON pynomaly.running_detections
 CREATE POLICY admin_access ON pynomaly.running_detections TO pynomaly_admin
     USING (true);
 GRANT SELECT ON pynomaly.running_detections TO pynomaly_admin, pynomaly_app, pynomaly_readonly;
+
+ALTER TABLE pynomaly.usage_changes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE pynomaly.usage_changes FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_isolation ON pynomaly.usage_changes
+    USING (tenant_id = pynomaly.current_tenant());
+CREATE POLICY admin_access ON pynomaly.usage_changes TO pynomaly_admin
+    USING (true);

@@ -103,6 +103,7 @@ CREATE TABLE pynomaly.usage_changes (
 COMMENT ON TABLE pynomaly.usage_changes IS
 'what the current transaction has to count when it commits; empty for everybody else';
 CREATE INDEX ON pynomaly.usage_changes (transaction_id);
+SELECT pg_catalog.pg_extension_config_dump('pynomaly.usage_changes', '');
 
 CREATE FUNCTION pynomaly.demand_place(tenant uuid, resource text, total bigint)
 RETURNS void
