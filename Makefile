@@ -33,7 +33,7 @@ override with_llvm := no
 
 # sql/<room>/<name>.sql -> expected/<room>/<name>.out.  The first need no
 # server beside PostgreSQL; the others run where MONGO_URI names one.
-REGRESS_LOCAL = fdw/join fdw/options fdw/shipping mongo/objectid store/access store/audit \
+REGRESS_LOCAL = fdw/join fdw/options fdw/shipping fdw/terms mongo/objectid store/access store/audit \
 	store/configuration store/queries store/quotas store/results store/self_test
 REGRESS_MONGO = fdw/read fdw/import
 REGRESS       = $(REGRESS_LOCAL) $(if $(MONGO_URI),$(REGRESS_MONGO))

@@ -27,6 +27,7 @@ static PnsTerm *compile_output(Expr *expr, const PnsTermContext *context);
 static PnsTerm *compile_operand(Expr *expr, PnsTermCompiler *compiler);
 static PnsTerm *compile_column(Var *var, const PnsTermContext *context);
 static PnsTerm *compile_relabel(RelabelType *expr, PnsTermCompiler *compiler);
+static PnsTerm *retyped(const PnsTerm *term, Oid type);
 static PnsTerm *compile_function(Oid function, List *exprs, PnsTermCompiler *compiler);
 static bool divides_well(const PnsTerm *term);
 static const PnsTermRule *find_rule(Oid function);
@@ -202,9 +203,20 @@ compile_relabel(RelabelType *expr, PnsTermCompiler *compiler)
 		return term;
 	if (expr->resulttype != TEXTOID || term->type != VARCHAROID)
 		return NULL;
-	term = memcpy(palloc(sizeof(PnsTerm)), term, sizeof(PnsTerm));
-	term->type = TEXTOID;
-	return term;
+	return retyped(term, TEXTOID);
+}
+
+/*
+ * retyped copies a term whose value is the same in another type.
+ */
+static PnsTerm *
+retyped(const PnsTerm *term, Oid type)
+{
+	PnsTerm    *copy = memcpy(palloc(sizeof(PnsTerm)), term, sizeof(PnsTerm));
+
+	copy->type = type;
+	copy->class = pns_term_class(type);
+	return copy;
 }
 
 /*
@@ -302,6 +314,8 @@ pns_term_make_call(Oid type, List *args, const char *template, bool fails, bool 
 	PnsTerm    *term = pns_term_make(PNS_TERM_CALL, type, args);
 	ListCell   *lc;
 
+	if (strcmp(template, "#1") == 0)
+		return retyped((PnsTerm *) linitial(args), type);
 	term->template = template;
 	term->checks_null = checks_null;
 	term->fails = fails;

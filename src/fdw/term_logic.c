@@ -259,6 +259,8 @@ compile_coalesce(CoalesceExpr *expr, PnsTermCompiler *compiler)
 		args = list_concat(args, arg);
 	}
 	compiler->conditional = outer_conditional;
+	if (list_length(args) == 1)
+		return (PnsTerm *) linitial(args);
 
 	/* CASE WHEN a IS NOT NULL THEN a WHEN ... ELSE last */
 	term = pns_term_make(PNS_TERM_CASE, expr->coalescetype, args);
