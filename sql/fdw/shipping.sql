@@ -146,6 +146,18 @@ SELECT shipped_where('nm = ''5381ccf9d6d81c8e5bf0114d''');
 SELECT shipped_where('c = ''ab''');
 SELECT shipped_where('c > ''ab''');
 SELECT shipped_where('s LIKE ''a%''');
+SELECT shipped_where('s LIKE ''xy%''');
+SELECT shipped_where('s NOT LIKE ''%x_z%''');
+SELECT shipped_where('s LIKE ''%x%y%z''');
+SELECT shipped_where('s LIKE ''$.*\''');
+SELECT shipped_where('s ILIKE ''x1''');
+SELECT shipped_where('icu ILIKE ''x1''');
+SELECT shipped_where('starts_with(s, ''$x'')');
+SELECT shipped_where('s ~ ''^[a-z]+\.x$''');
+SELECT shipped_where('s ~ ''(a*)*''');
+SELECT shipped_where('s ~ ''[[:alpha:]]''');
+SELECT shipped_where('nm LIKE ''x%''');
+SELECT shipped_where('c LIKE ''x%''');
 SELECT shipped_where('m = ''ok''');
 SELECT shipped_where('m > ''sad''');
 

@@ -64,6 +64,7 @@ static void add_unequal(Conjunction *and, const PnsQual *qual, const Datum *valu
 static PnsFilter make_null(const PnsTableColumn *column);
 static void add_not_null(Conjunction *and, const PnsQual *qual);
 static void add_bool(Conjunction *and, const PnsQual *qual);
+static void add_match(Conjunction *and, const PnsQual *qual);
 static void add_operand(Conjunction *and, const PnsQual *qual);
 static void add_expr(Conjunction *and, const PnsQual *qual);
 static void add_placeholder(Conjunction *and, const PnsQual *qual);
@@ -136,7 +137,8 @@ pns_fdw_compares_strings(List *quals)
 	{
 		PnsQual    *qual = (PnsQual *) lfirst(lc);
 		bool		is_comparison = qual->kind == PNS_QUAL_COMPARE ||
-		qual->kind == PNS_QUAL_IN || qual->kind == PNS_QUAL_NOT_IN;
+		qual->kind == PNS_QUAL_IN || qual->kind == PNS_QUAL_NOT_IN ||
+		qual->kind == PNS_QUAL_MATCH;
 
 		if (qual->class == PNS_CLASS_ENUM ||
 			(is_comparison &&
@@ -235,6 +237,9 @@ add_qual(Conjunction *and, const PnsQual *qual)
 			break;
 		case PNS_QUAL_BOOL:
 			add_bool(and, qual);
+			break;
+		case PNS_QUAL_MATCH:
+			add_match(and, qual);
 			break;
 		case PNS_QUAL_CONST:
 			if (!qual->truth)
@@ -520,6 +525,46 @@ add_bool(Conjunction *and, const PnsQual *qual)
 
 	add_fields(and, pns_filter_compare(qual->column->native, PNS_EQ, scalar));
 	add_guard(and, qual->exact ? qual->column : NULL, false);
+}
+
+/*
+ * add_match adds that a string matches a pattern, or does not.  A pattern that
+ * cannot be said, which a superset may come to have, leaves all to be checked.
+ */
+static void
+add_match(Conjunction *and, const PnsQual *qual)
+{
+	FilterContext *context = and->context;
+	PnsPattern	pattern;
+	PnsBsonBuilder builder;
+	Datum		value;
+	bool		isnull;
+
+	if (!context->operand_value(context->state, qual->operand, &value, &isnull))
+	{
+		pns_bson_begin(&builder);
+		pns_bson_open_document(&builder, qual->column->native);
+		append_parameter(&builder, "$regex", qual);
+		pns_bson_close(&builder);
+		add_rest(and, pns_filter_finish(&builder));
+		return;
+	}
+	if (isnull)
+	{
+		and->none = true;
+		return;
+	}
+	if (!pns_pattern_translate(qual, value, &pattern))
+		return;
+
+	if (qual->truth)
+	{
+		add_fields(and, pns_pattern_range(qual, &pattern));
+		add_rest(and, pns_pattern_filter(qual, &pattern));
+	}
+	else
+		add_rest(and, pns_filter_not(pns_pattern_filter(qual, &pattern)));
+	add_guard(and, qual->exact ? qual->column : NULL, true);
 }
 
 /*

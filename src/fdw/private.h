@@ -90,6 +90,7 @@ typedef enum PnsQualKind
 	PNS_QUAL_NOT_NULL,
 	PNS_QUAL_NOT_TRUE,			/* what is in args is false or unknown */
 	PNS_QUAL_BOOL,				/* a boolean column is "truth" */
+	PNS_QUAL_MATCH,				/* that column matches operand is "truth" */
 	PNS_QUAL_CONST,				/* "truth", whatever the row */
 	PNS_QUAL_OPERAND,			/* the operand, a boolean, is "truth" */
 	PNS_QUAL_OPERAND_NULL,		/* that the operand is NULL is "truth" */
@@ -105,6 +106,16 @@ typedef enum PnsCompareOp
 	PNS_GT,
 	PNS_NE
 } PnsCompareOp;
+
+/* The ways in which a string matches a pattern. */
+typedef enum PnsMatchKind
+{
+	PNS_MATCH_LIKE,
+	PNS_MATCH_ILIKE,
+	PNS_MATCH_REGEX,
+	PNS_MATCH_IREGEX,
+	PNS_MATCH_PREFIX			/* starts_with */
+} PnsMatchKind;
 
 /*
  * How the values of a column compare, and so how a comparison is said to
@@ -146,12 +157,14 @@ typedef struct PnsQual
 	 * an outer join) can not take a condition that has any for exact.
 	 */
 	Bitmapset  *checked;
-	bool		truth;			/* BOOL, CONST, OPERAND, OPERAND_NULL */
+	bool		truth;			/* BOOL, MATCH, CONST, OPERAND, OPERAND_NULL */
+	PnsMatchKind match;			/* MATCH */
+	bool		is_c;			/* MATCH: under the collation C */
 	List	   *args;			/* AND, OR, NOT_TRUE: of PnsQual */
 	const PnsTableColumn *column;
 	PnsValueClass class;
 	PnsCompareOp op;			/* COMPARE */
-	Expr	   *operand;		/* COMPARE, IN, NOT_IN, OPERAND, OPERAND_NULL:
+	Expr	   *operand;		/* COMPARE, IN, NOT_IN, MATCH, OPERAND(_NULL):
 								 * no column in it */
 	Oid			operand_type;	/* as the operator takes it (IN: an element) */
 	const struct PnsTerm *term; /* EXPR */
@@ -272,8 +285,23 @@ extern PnsValueClass pns_fdw_value_class(const PnsTableColumn *column);
 extern PnsValueClass pns_fdw_type_class(Oid type);
 extern const PnsValueRules *pns_fdw_value_rules(PnsValueClass class);
 extern bool pns_number_bounds(const PnsQual *qual, Datum value);
+extern bool pns_text_takes_objectids(const PnsTableColumn *column);
 extern bool pns_fdw_fits_exactly(const PnsTableColumn *column);
 extern void pns_bson_append_scalar(PnsBsonBuilder *builder, const char *key, PnsScalar scalar);
+
+/* ---------- pattern.c ---------- */
+
+/* A pattern, translated; "." in it takes newlines too. */
+typedef struct PnsPattern
+{
+	char	   *regex;
+	char	   *prefix;			/* what every match begins with; or empty */
+	bool		may_be_hex;		/* the digits of an ObjectId may match */
+} PnsPattern;
+
+extern bool pns_pattern_translate(const PnsQual *qual, Datum value, PnsPattern *pattern);
+extern PnsFilter pns_pattern_filter(const PnsQual *qual, const PnsPattern *pattern);
+extern PnsFilter pns_pattern_range(const PnsQual *qual, const PnsPattern *pattern);
 
 /* ---------- match.c ---------- */
 

@@ -30,6 +30,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/pg_locale.h"
 #include "utils/typcache.h"
@@ -63,6 +64,8 @@ static PnsQual *compile_and(List *args, bool truth, CompileContext *context);
 static PnsQual *compile_or(List *args, bool truth, CompileContext *context);
 static PnsQual *compile_column(Var *var, bool truth, CompileContext *context);
 static PnsQual *compile_op(OpExpr *expr, bool truth, CompileContext *context);
+static PnsQual *compile_match(Oid function, Oid collation, List *args, bool truth,
+							  CompileContext *context);
 static PnsQual *compile_in(ScalarArrayOpExpr *expr, bool truth, CompileContext *context);
 static bool is_small_value(Node *node, Size limit);
 static bool contains_placeholder(Node *node, void *arg);
@@ -185,6 +188,9 @@ compile_native(Expr *expr, bool truth, CompileContext *context)
 			return compile_column((Var *) expr, truth, context);
 		case T_OpExpr:
 			return compile_op((OpExpr *) expr, truth, context);
+		case T_FuncExpr:
+			return compile_match(((FuncExpr *) expr)->funcid, ((FuncExpr *) expr)->inputcollid,
+								 ((FuncExpr *) expr)->args, truth, context);
 		case T_ScalarArrayOpExpr:
 			return compile_in((ScalarArrayOpExpr *) expr, truth, context);
 		case T_NullTest:
@@ -361,6 +367,9 @@ compile_op(OpExpr *expr, bool truth, CompileContext *context)
 
 	if (list_length(expr->args) != 2)
 		return NULL;
+	qual = compile_match(get_opcode(expr->opno), expr->inputcollid, expr->args, truth, context);
+	if (qual != NULL)
+		return qual;
 	left = (Node *) linitial(expr->args);
 	right = (Node *) lsecond(expr->args);
 
@@ -391,6 +400,66 @@ compile_op(OpExpr *expr, bool truth, CompileContext *context)
 	if (!operator_ships(column, op, qual->operand_type, expr->inputcollid))
 		return NULL;
 	qual->exact = comparison_is_exact(column, op) && is_small_value(right, SMALL_VALUE_SIZE);
+	return qual;
+}
+
+/*
+ * compile_match compiles LIKE, ILIKE, regular expressions and starts_with, by
+ * the functions that they are.
+ */
+static PnsQual *
+compile_match(Oid function, Oid collation, List *args, bool truth, CompileContext *context)
+{
+	static const struct
+	{
+		Oid			function;
+		PnsMatchKind match;
+		bool		negated;
+		bool		folds;
+	}			functions[] = {
+		{F_TEXTLIKE, PNS_MATCH_LIKE, false, false},
+		{F_TEXTNLIKE, PNS_MATCH_LIKE, true, false},
+		{F_TEXTICLIKE, PNS_MATCH_ILIKE, false, true},
+		{F_TEXTICNLIKE, PNS_MATCH_ILIKE, true, true},
+		{F_TEXTREGEXEQ, PNS_MATCH_REGEX, false, false},
+		{F_TEXTREGEXNE, PNS_MATCH_REGEX, true, false},
+		{F_TEXTICREGEXEQ, PNS_MATCH_IREGEX, false, true},
+		{F_TEXTICREGEXNE, PNS_MATCH_IREGEX, true, true},
+		{F_STARTS_WITH, PNS_MATCH_PREFIX, false, false},
+	};
+	const PnsTableColumn *column;
+	Node	   *pattern;
+	PnsQual    *qual;
+	PnsPattern	unused;
+	int			i = 0;
+
+	while (i < lengthof(functions) && functions[i].function != function)
+		i++;
+	if (i == lengthof(functions) || list_length(args) != 2)
+		return NULL;
+	column = column_of((Node *) linitial(args), context);
+	pattern = (Node *) lsecond(args);
+	if (column == NULL || pns_fdw_value_class(column) != PNS_CLASS_TEXT ||
+		column->base_type == NAMEOID || !pns_fdw_is_operand(pattern) ||
+		GetDatabaseEncoding() != PG_UTF8 || !OidIsValid(collation) ||
+		!get_collation_isdeterministic(collation) ||
+		(functions[i].folds && !pns_collation_is_c(collation)))
+		return NULL;
+
+	qual = make_qual(PNS_QUAL_MATCH, column);
+	qual->match = functions[i].match;
+	qual->truth = functions[i].negated != truth;
+	qual->is_c = pns_collation_is_c(collation);
+	qual->operand = (Expr *) pattern;
+	if (IsA(pattern, Const) && !((Const *) pattern)->constisnull)
+	{
+		if (!is_small_value(pattern, SMALL_VALUE_SIZE) ||
+			!pns_pattern_translate(qual, ((Const *) pattern)->constvalue, &unused))
+			return NULL;
+		qual->exact = pns_fdw_fits_exactly(column);
+	}
+	else if (qual->match == PNS_MATCH_REGEX || qual->match == PNS_MATCH_IREGEX)
+		return NULL;
 	return qual;
 }
 
@@ -802,7 +871,8 @@ comparison_is_exact(const PnsTableColumn *column, PnsCompareOp op)
 		case PNS_CLASS_TEXT:
 			return op == PNS_EQ || pns_fdw_fits_exactly(column);
 		case PNS_CLASS_UUID:
-			return op == PNS_EQ || op == PNS_NE;
+			/* not every server orders binaries by length and subtype */
+			return op == PNS_EQ;
 		case PNS_CLASS_OBJECTID:
 		case PNS_CLASS_ENUM:
 		case PNS_CLASS_INT:

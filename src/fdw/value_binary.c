@@ -15,7 +15,6 @@
 
 static bool uuid_points(const PnsQual *qual, Datum value, List **scalars);
 static PnsFilter uuid_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
-static PnsFilter uuid_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
 static char *uuid_regex(const pg_uuid_t *uuid);
 static PnsFilter bytea_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
 static PnsFilter bytea_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
@@ -31,7 +30,6 @@ const PnsValueRules pns_uuid_rules = {
 	.other_type = "string",
 	.points = uuid_points,
 	.range = uuid_range,
-	.fits = uuid_fits,
 };
 
 /* bytea */
@@ -91,26 +89,9 @@ uuid_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 }
 
 /*
- * uuid_fits: binaries of the length and the subtype of uuids, and strings in
- * one of their forms.
- */
-static PnsFilter
-uuid_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
-{
-	pg_uuid_t  *low = palloc(sizeof(pg_uuid_t));
-	pg_uuid_t  *high = palloc(sizeof(pg_uuid_t));
-
-	*all = true;
-	memset(low, 0, sizeof(pg_uuid_t));
-	memset(high, 0xff, sizeof(pg_uuid_t));
-	return pns_filter_or(pns_filter_between(column->native, uuid_scalar(low), uuid_scalar(high)),
-						 pns_filter_regex(column->native, uuid_regex(NULL), "i"));
-}
-
-/*
- * uuid_regex makes the regular expression of all forms of a uuid, or of all
- * uuids, without regard to case: eight groups of four digits, with or without
- * hyphens between them, and braces around all.
+ * uuid_regex makes the regular expression of all forms of a uuid, without
+ * regard to case: eight groups of four digits, with or without hyphens between
+ * them, and braces around all.
  */
 static char *
 uuid_regex(const pg_uuid_t *uuid)
@@ -122,10 +103,7 @@ uuid_regex(const pg_uuid_t *uuid)
 	{
 		if (i > 0 && i % 2 == 0)
 			appendStringInfoString(&digits, "-?");
-		if (uuid != NULL)
-			appendStringInfo(&digits, "%02x", uuid->data[i]);
-		else if (i % 2 == 0)
-			appendStringInfoString(&digits, "[0-9a-f]{4}");
+		appendStringInfo(&digits, "%02x", uuid->data[i]);
 	}
 	return psprintf("^(?:%s|\\{%s\\})$(?!\\n)", digits.data, digits.data);
 }

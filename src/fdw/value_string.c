@@ -189,10 +189,11 @@ longest(const PnsTableColumn *column)
 }
 
 /*
- * takes_objectids tells whether ObjectIds fit a column, as their digits.
+ * pns_text_takes_objectids tells whether ObjectIds fit a column, as their
+ * digits.
  */
-static bool
-takes_objectids(const PnsTableColumn *column)
+bool
+pns_text_takes_objectids(const PnsTableColumn *column)
 {
 	int			limit = longest(column);
 
@@ -243,7 +244,7 @@ text_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 	text_operand(qual, value, &data, &size);
 	strings = pns_filter_compare(path, op, string_scalar(data, size));
 
-	if (!takes_objectids(qual->column))
+	if (!pns_text_takes_objectids(qual->column))
 		objectids = pns_filter_none();
 	else if (!hex_at_least(data, size, hex, &is_hex))
 		objectids = upper ? pns_filter_type(path, objectid_type) : pns_filter_none();
@@ -271,7 +272,7 @@ text_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
 
 	*all = GetDatabaseEncoding() == PG_UTF8;
 	filter = pns_filter_regex(path, *all ? "^[^\\x00]*$" : "^[\\x01-\\x7f]*$", NULL);
-	if (takes_objectids(column))
+	if (pns_text_takes_objectids(column))
 		filter = pns_filter_or(filter, pns_filter_type(path, objectid_type));
 	if (limit < 0)
 		return filter;
