@@ -125,6 +125,7 @@ describe_node(Node *node, void *arg)
 		case T_String:
 		case T_IntList:
 		case T_OidList:
+		case T_SortGroupClause:
 		case T_SubPlan:
 		case T_AlternativeSubPlan:
 			return copyObject(node);

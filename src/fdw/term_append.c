@@ -327,13 +327,20 @@ append_operand(PnsTermWriter *writer, const char *key, const PnsTerm *term)
 }
 
 /*
- * append_case appends CASE.
+ * append_case appends CASE.  The planner leaves a COALESCE of one argument
+ * where the others are known to be NULL.
  */
 static void
 append_case(PnsTermWriter *writer, const char *key, const PnsTerm *term)
 {
 	PnsBsonBuilder *builder = writer->builder;
 	int			n = list_length(term->args) / 2;
+
+	if (n == 0)
+	{
+		pns_term_write(writer, key, (PnsTerm *) linitial(term->args));
+		return;
+	}
 
 	pns_bson_open_document(builder, key);
 	pns_bson_open_document(builder, "$switch");
