@@ -163,6 +163,7 @@ def nested_loops(db):
 def never_analyzed(db, client):
     """A large collection without statistics is joined by its keys."""
     client[db.name].large.insert_many([{"_id": n, "k": n} for n in range(5000)])
+    client[db.name].large.create_index("k")
     db.foreign_table("large", "real", "_id int, k int, v int", database=db.name,
                      use_remote_estimate="true", fdw_startup_cost=100)
     db.execute("CREATE TABLE hundred AS SELECT n * 10 AS k FROM generate_series(1, 100) n; "
