@@ -212,6 +212,8 @@ def writing(t, role):
         with t.role(role):
             is_(t.attempt(sql.SQL("TRUNCATE pynomaly.{}").format(name))[0], "42501",
                 f"{role} may not truncate {table}")
+            copied = t.attempt(sql.SQL("COPY pynomaly.{} FROM STDIN").format(name))
+            ok(copied[0] in ("0A000", "42501"), f"nor copy rows into {table}", copied)
 
 
 def inserting(t, role):
