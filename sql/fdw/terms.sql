@@ -68,12 +68,13 @@ SELECT form('element');
 SELECT form('below');
 SELECT form('dotted');
 SELECT form('dollar');
--- those that MongoDB cannot tell exactly
-SELECT form('f4');
+-- of some types only whether a value fits
 SELECT form('n');
-SELECT form('u');
 SELECT form('b');
 SELECT form('c');
+-- those that MongoDB cannot tell exactly
+SELECT form('f4');
+SELECT form('u');
 SELECT form('j');
 SELECT form('a');
 SELECT form('p');

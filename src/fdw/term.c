@@ -81,6 +81,8 @@ pns_term_compile_bound(Expr *expr, PnsTermCompiler *compiler)
 	{
 		case T_Var:
 			term = compile_column((Var *) expr, compiler->context);
+			if (term != NULL && !pns_term_column_is_canonical(term->column->column))
+				term = NULL;
 			break;
 		case T_RelabelType:
 			term = compile_relabel((RelabelType *) expr, compiler);
@@ -110,6 +112,20 @@ pns_term_compile_bound(Expr *expr, PnsTermCompiler *compiler)
 			break;
 	}
 	return term != NULL && term->depth <= MAX_DEPTH ? term : NULL;
+}
+
+/*
+ * pns_term_compile_presence compiles an expression of which only matters
+ * whether it is NULL.
+ */
+PnsTerm *
+pns_term_compile_presence(Expr *expr, PnsTermCompiler *compiler)
+{
+	PnsTerm    *term = pns_term_compile_part(expr, compiler);
+
+	if (term == NULL && IsA(expr, Var))
+		term = compile_column((Var *) expr, compiler->context);
+	return term;
 }
 
 /*
@@ -161,8 +177,8 @@ compile_operand(Expr *expr, PnsTermCompiler *compiler)
 }
 
 /*
- * compile_column makes the term of a column whose values MongoDB can tell, and
- * convert.
+ * compile_column makes the term of a column if MongoDB can tell which values
+ * fit.
  */
 static PnsTerm *
 compile_column(Var *var, const PnsTermContext *context)
@@ -182,7 +198,7 @@ compile_column(Var *var, const PnsTermContext *context)
 		column = palloc(sizeof(PnsTermColumn));
 		column->source = source;
 		column->column = &source->table->columns[var->varattno - 1];
-		if (!pns_term_column_is_canonical(column->column) ||
+		if (!pns_term_column_is_known(column->column) ||
 			pns_term_column_form(column)->depth > MAX_COLUMN_DEPTH)
 			return NULL;
 		return pns_term_column_value(column);

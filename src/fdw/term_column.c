@@ -37,16 +37,26 @@ static int	read_number(PnsDocument document, const char *key);
 
 /*
  * pns_term_column_is_canonical tells whether MongoDB can make the canonical
- * values of a column.  Of a domain's constraints it knows nothing.
+ * values of a column.
  */
 bool
 pns_term_column_is_canonical(const PnsTableColumn *column)
 {
-	if (column->codec.document || column->codec.type != column->base_type ||
-		pns_term_class(column->base_type) == PNS_CLASS_NONE ||
-		pns_term_class(column->base_type) == PNS_CLASS_NUMERIC)
-		return false;
-	return column->native != NULL || GetDatabaseEncoding() == PG_UTF8;
+	return pns_term_column_is_known(column) &&
+		pns_term_class(column->base_type) != PNS_CLASS_NONE &&
+		pns_term_class(column->base_type) != PNS_CLASS_NUMERIC;
+}
+
+/*
+ * pns_term_column_is_known tells whether MongoDB can tell which values fit a
+ * column.  Of a domain's constraints it knows nothing.
+ */
+bool
+pns_term_column_is_known(const PnsTableColumn *column)
+{
+	return !column->codec.document && column->codec.type == column->base_type &&
+		(column->native != NULL || GetDatabaseEncoding() == PG_UTF8) &&
+		form_template(column) != NULL;
 }
 
 /*
@@ -129,7 +139,8 @@ pns_term_column_misfit(const PnsTermColumn *column)
 
 /*
  * form_template makes the template of a column's form: #1 is the field, #2 the
- * labels of an enum.
+ * labels of an enum.  Of types without canonical values the form is the field,
+ * if it fits; NULL where that cannot be told.
  */
 static const char *
 form_template(const PnsTableColumn *column)
@@ -150,10 +161,15 @@ form_template(const PnsTableColumn *column)
 			return "{$cond: [{$in: [{$type: #1}, ['double', 'int', 'long']]}, {$toDouble: #1}, null]}";
 		case BOOLOID:
 			return "{$cond: [{$eq: [{$type: #1}, 'bool']}, #1, null]}";
+		case NUMERICOID:
+			return column->base_typmod >= 0 ? NULL : "{$cond: [{$isNumber: #1}, #1, null]}";
+		case BYTEAOID:
+			return "{$cond: [{$in: [{$type: #1}, ['binData', 'objectId']]}, #1, null]}";
 		case TEXTOID:
 		case VARCHAROID:
+		case BPCHAROID:
 		case NAMEOID:
-			return text_template(column);
+			return GetDatabaseEncoding() == PG_UTF8 ? text_template(column) : NULL;
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
 		case DATEOID:
@@ -161,13 +177,15 @@ form_template(const PnsTableColumn *column)
 		default:
 			if (pns_term_class(column->base_type) == PNS_CLASS_ENUM)
 				return "{$cond: [{$in: [#1, #2]}, #1, null]}";
-			return "{$cond: [{$eq: [{$type: #1}, 'objectId']}, #1, null]}";
+			if (pns_term_class(column->base_type) == PNS_CLASS_OBJECTID)
+				return "{$cond: [{$eq: [{$type: #1}, 'objectId']}, #1, null]}";
+			return NULL;
 	}
 }
 
 /*
- * text_template: strings without a zero byte that are not too long, and the
- * digits of ObjectIds.
+ * text_template: strings without a zero byte that are not too long, and, but
+ * for char(n), the digits of ObjectIds.
  */
 static const char *
 text_template(const PnsTableColumn *column)
@@ -177,7 +195,7 @@ text_template(const PnsTableColumn *column)
 
 	if (column->base_type == NAMEOID)
 		fits = psprintf("{$and: [%s, {$lt: [{$strLenBytes: #1}, %d]}]}", fits, NAMEDATALEN);
-	else if (column->base_type == VARCHAROID && column->base_typmod >= (int32) VARHDRSZ)
+	else if (column->base_type != TEXTOID && column->base_typmod >= (int32) VARHDRSZ)
 	{
 		int			length = column->base_typmod - VARHDRSZ;
 
@@ -185,6 +203,8 @@ text_template(const PnsTableColumn *column)
 		if (length < 2 * PNS_OBJECTID_SIZE)
 			digits = "null";
 	}
+	if (column->base_type == BPCHAROID)
+		digits = "null";
 
 	return psprintf("{$switch: {branches: ["
 					"{case: {$eq: [{$type: #1}, 'string']}, "

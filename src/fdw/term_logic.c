@@ -87,7 +87,7 @@ compile_bool(BoolExpr *expr, PnsTermCompiler *compiler)
 static PnsTerm *
 compile_null_test(NullTest *expr, PnsTermCompiler *compiler)
 {
-	PnsTerm    *arg = pns_term_compile_part(expr->arg, compiler);
+	PnsTerm    *arg = pns_term_compile_presence(expr->arg, compiler);
 
 	if (arg == NULL || expr->argisrow)
 		return NULL;

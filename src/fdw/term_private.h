@@ -39,6 +39,7 @@ typedef struct PnsTermRule
 
 extern PnsTerm *pns_term_compile_part(Expr *expr, PnsTermCompiler *compiler);
 extern PnsTerm *pns_term_compile_bound(Expr *expr, PnsTermCompiler *compiler);
+extern PnsTerm *pns_term_compile_presence(Expr *expr, PnsTermCompiler *compiler);
 extern PnsTerm *pns_term_make(PnsTermKind kind, Oid type, List *args);
 extern PnsTerm *pns_term_make_call(Oid type, List *args, const char *template,
 								   bool fails, bool checks_null);
@@ -82,6 +83,7 @@ extern int	pns_term_call_depth(const PnsTerm *term);
 /* ---------- term_column.c ---------- */
 
 extern bool pns_term_column_is_canonical(const PnsTableColumn *column);
+extern bool pns_term_column_is_known(const PnsTableColumn *column);
 extern PnsTerm *pns_term_column_value(const PnsTermColumn *column);
 extern PnsTerm *pns_term_column_form(const PnsTermColumn *column);
 extern PnsTerm *pns_term_column_misfit(const PnsTermColumn *column);

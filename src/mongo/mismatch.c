@@ -172,6 +172,7 @@ string_misfit(Oid type, bool zero)
 	{
 		case TEXTOID:
 		case VARCHAROID:
+		case BPCHAROID:
 		case NAMEOID:
 			return zero ? PNS_MISFIT_NUL : PNS_MISFIT_LENGTH;
 		default:

@@ -63,7 +63,8 @@ COLUMNS = """
     deep int OPTIONS (field 'x.y'), second int OPTIONS (field 'l.1'),
     k int OPTIONS (field 'l.1.k'), dotted int OPTIONS (field 'dotted\\.key.z'),
     dollar int OPTIONS (field '$dollar'), num numeric OPTIONS (field 'a'),
-    positive positive OPTIONS (field 'a'), bp char(3) OPTIONS (field 's')"""
+    positive positive OPTIONS (field 'a'), bp char(3) OPTIONS (field 's'),
+    by bytea OPTIONS (field 't'), num5 numeric(5,1) OPTIONS (field 'a'), js jsonb OPTIONS (field 's')"""
 
 # How each condition is sent: by MongoDB alone, checked again here, or not.
 EXACT, SUPERSET, LOCAL = "exact", "superset", "local"
@@ -98,7 +99,7 @@ LOGIC = {
         (i4 < 5) = (NOT p); (i4 < 5) IS NOT TRUE; (i4 < j4) IS UNKNOWN; (p AND q) IS NULL
         (p OR q) IS NULL; NOT (p AND q) IS TRUE; (p AND q) IS NOT TRUE
         ((i4 > 1 AND j4 > 1) OR p) IS NULL; (p AND q) = (p OR q); (NOT p) = (i4 > j4)
-        second IS NULL; dotted IS NOT NULL; (deep = 1) IS NULL; (i4 = NULL) IS NULL
+        second IS NULL; dotted IS NOT NULL; (num IS NULL) = p; (bp IS NOT NULL) = q; (by IS NULL) = p; (deep = 1) IS NULL; (i4 = NULL) IS NULL
         coalesce(i4, 0) = 0; coalesce(i4, j4, 7) = 7; coalesce(s, t, 'zz') = 'zz'
         coalesce(p, q, true); coalesce(f, g, 'NaN') = 'NaN'; nullif(i4, 1) IS NULL
         nullif(i4, j4) > 1; nullif(f, 'NaN') IS NULL; nullif(s, t) = 'a'
@@ -112,7 +113,7 @@ LOGIC = {
         f IS NOT DISTINCT FROM g; s IS NOT DISTINCT FROM t; p IS DISTINCT FROM q
         m IS DISTINCT FROM m2; (i4 = 1) IS DISTINCT FROM (j4 = 1)""",
     LOCAL: """
-        greatest(icu, icu) = 'a'; greatest(m, m2) = 'ok'; coalesce(num, 1) = 1
+        (num5 IS NULL) = p; (js IS NULL) = p; greatest(icu, icu) = 'a'; greatest(m, m2) = 'ok'; coalesce(num, 1) = 1
         CASE WHEN p THEN num END = 1""",
 }
 
