@@ -171,11 +171,17 @@ typedef struct PnsQual
 } PnsQual;
 
 extern bool pns_fdw_is_operand(Node *node);
-extern bool pns_fdw_comparison_of(Oid opno, Oid type, PnsCompareOp *op);
-extern PnsCompareOp pns_fdw_commute(PnsCompareOp op);
-extern PnsCompareOp pns_fdw_negate(PnsCompareOp op);
 extern PnsQual *pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno);
 extern PnsQual *pns_fdw_misfit_qual(const PnsTableColumn *column);
+
+/* ---------- comparison.c ---------- */
+
+extern bool pns_fdw_comparison_of(Oid opno, Oid type, PnsCompareOp *op);
+extern bool pns_fdw_comparison_ships(const PnsTableColumn *column, PnsCompareOp op,
+									 Oid operand_type, Oid collation);
+extern bool pns_fdw_comparison_is_exact(const PnsTableColumn *column, PnsCompareOp op);
+extern PnsCompareOp pns_fdw_commute(PnsCompareOp op);
+extern PnsCompareOp pns_fdw_negate(PnsCompareOp op);
 
 /* ---------- filter.c ---------- */
 
