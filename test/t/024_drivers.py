@@ -114,8 +114,9 @@ def with_sqlalchemy(db):
     is_(names - set(reflected), set(), "every table is reflected")
     is_([name for name in sorted(names) if not reflected[name].primary_key.columns], [],
         "with its primary key")
-    is_([f"{table.name}.{column.name}" for table in reflected.values()
-         for column in table.columns if column.type.__class__.__name__ == "NullType"], [],
+    is_([f"{name}.{column.name}" for name in sorted(names)
+         for column in reflected[name].columns
+         if column.type.__class__.__name__ == "NullType"], [],
         "and every column has a type that SQLAlchemy knows")
     is_(sorted({key.column.table.name for key in reflected["detection_results"].foreign_keys}),
         ["datasets", "detectors", "tenants", "users"], "and its foreign keys")
