@@ -176,7 +176,7 @@ form_template(const PnsTableColumn *column)
 			return date_template(column);
 		default:
 			if (pns_term_class(column->base_type) == PNS_CLASS_ENUM)
-				return "{$cond: [{$in: [#1, #2]}, #1, null]}";
+				return "{$cond: [{$and: [{$eq: [{$type: #1}, 'string']}, {$in: [#1, #2]}]}, #1, null]}";
 			if (pns_term_class(column->base_type) == PNS_CLASS_OBJECTID)
 				return "{$cond: [{$eq: [{$type: #1}, 'objectId']}, #1, null]}";
 			return NULL;

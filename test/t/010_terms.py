@@ -8,7 +8,7 @@ import datetime
 import os
 import random
 
-from bson import Decimal128, Int64, ObjectId
+from bson import Binary, Decimal128, Int64, ObjectId, Regex
 
 from servers.harness import *
 
@@ -30,7 +30,7 @@ ROUNDED = [0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.49999999999999994, -0.4, 1e15 + .5
            4503599627370497.5, 3, None, 1.0]
 BOOLEANS = [True, False, None, MISSING, 1, "x", [True]]
 STRINGS = ["", "a", "ab", "abc", "abcd", "ü", "$x", "$$ROOT", "a\0b", str(OID), OID, None,
-           MISSING, 3, ["a"], "sad", "ok", "A", "a b"]
+           MISSING, 3, ["a"], Regex("a"), Binary(b"a"), "sad", "ok", "A", "a b"]
 DATES = [datetime.datetime(*parts) for parts in (
     (1, 1, 1), (4, 2, 29), (100, 2, 28), (1600, 2, 29), (1899, 12, 31, 23, 59, 59, 999000),
     (1900, 3, 1), (1969, 12, 31, 23, 59, 59, 999000), (1970, 1, 1), (2000, 2, 29, 12),
