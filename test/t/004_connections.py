@@ -53,7 +53,8 @@ def keeping(db):
         for one in (server, other):
             one.on("aggregate", Batches(ROWS, size=10))
         db.execute("CREATE SERVER kept FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS "
-                   f"(host '127.0.0.1', port '{server.port}')")
+                   f"(host '127.0.0.1', port '{server.port}', "
+                   "enable_aggregate_pushdown 'false')")
         db.execute("CREATE USER MAPPING FOR CURRENT_USER SERVER kept")
         db.foreign_table("t", "kept", COLUMNS, **WHERE)
         db.foreign_table("u", "kept", COLUMNS, **WHERE)
@@ -127,7 +128,7 @@ def lost_connections(db):
     server = ScriptedServer()
     with server:
         server.on("aggregate", Batches(ROWS, size=10))
-        db.mongo_server("restarted", server.uri)
+        db.mongo_server("restarted", server.uri, **ROWS_ONLY)
         db.foreign_table("t", "restarted", COLUMNS, **WHERE)
         db.rows(QUERY)
     time.sleep(0.2)             # its thread lets go of the port a little later
@@ -367,7 +368,8 @@ def strangers(db):
               "garbage": garbage.port, "a negative length": negative.port,
               "a huge length": huge.port, "Redis": redis,
               "PostgreSQL": int(os.environ["PGPORT"]), "a closed port": closed}
-    db.mongo_server("stranger", "mongodb://127.0.0.1:1/", connect_timeout=2000)
+    db.mongo_server("stranger", "mongodb://127.0.0.1:1/", connect_timeout=2000,
+                    **ROWS_ONLY)
     db.foreign_table("t", "stranger", COLUMNS, **WHERE)
 
     def fails(uri, name, sqlstate="08001", seconds=3, **patterns):
