@@ -86,6 +86,7 @@ static const TableOption table_options[] = {
 	{"fetch_size", ForeignServerRelationId, check_fetch_size},
 	{"json_format", ForeignServerRelationId, check_json_format},
 	{"on_mismatch", ForeignServerRelationId, check_on_mismatch},
+	{"sort_strings", ForeignServerRelationId, check_boolean},
 	{"use_remote_estimate", ForeignServerRelationId, check_boolean},
 
 	{"async_capable", ForeignTableRelationId, check_boolean},
@@ -103,6 +104,7 @@ static const TableOption table_options[] = {
 	{"fetch_size", ForeignTableRelationId, check_fetch_size},
 	{"json_format", ForeignTableRelationId, check_json_format},
 	{"on_mismatch", ForeignTableRelationId, check_on_mismatch},
+	{"sort_strings", ForeignTableRelationId, check_boolean},
 	{"use_remote_estimate", ForeignTableRelationId, check_boolean},
 
 	{"document", AttributeRelationId, check_boolean},
@@ -241,6 +243,8 @@ read_table_options(PnsTable *table, List *options, bool *null_on_mismatch,
 			table->use_remote_estimate = defGetBoolean(def);
 		else if (strcmp(def->defname, "async_capable") == 0)
 			table->async_capable = defGetBoolean(def);
+		else if (strcmp(def->defname, "sort_strings") == 0)
+			table->sort_strings = defGetBoolean(def);
 		else if (strcmp(def->defname, "fdw_startup_cost") == 0)
 			(void) parse_real(defGetString(def), &table->startup_cost, 0, NULL);
 		else if (strcmp(def->defname, "fdw_tuple_cost") == 0)

@@ -25,6 +25,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/paths.h"
 #include "utils/float.h"
+#include "utils/pg_locale.h"
 #include "utils/typcache.h"
 
 #include "fdw/upper.h"
@@ -45,7 +46,9 @@ typedef enum PnsSortIndex
 static void add_merge_order(PlannerInfo *root, const PnsRelation *relation,
 							EquivalenceClass *class, List **orders);
 static Expr *key_expr(const PnsRelation *relation, PathKey *pathkey, PnsTerm **term);
-static bool orders_alike(const PnsTerm *term, Expr *expr, PathKey *pathkey);
+static bool orders_alike(const PnsRelation *relation, const PnsTerm *term, Expr *expr,
+						 PathKey *pathkey);
+static bool sorts_strings(const PnsRelation *relation);
 static bool is_plain(const PnsRelation *relation, Expr *expr, const PnsTerm *term,
 					 bool is_last);
 static bool is_fitting(const PnsRelation *relation, const PnsTableColumn *column);
@@ -290,7 +293,7 @@ key_expr(const PnsRelation *relation, PathKey *pathkey, PnsTerm **term)
 			  !bms_is_subset(member->em_relids, relation->relids))))
 			continue;
 		*term = pns_term_compile(member->em_expr, &context);
-		if (*term != NULL && orders_alike(*term, member->em_expr, pathkey))
+		if (*term != NULL && orders_alike(relation, *term, member->em_expr, pathkey))
 			return member->em_expr;
 	}
 	return NULL;
@@ -298,11 +301,11 @@ key_expr(const PnsRelation *relation, PathKey *pathkey, PnsTerm **term)
 
 /*
  * orders_alike tells whether MongoDB orders the values of a term as PostgreSQL
- * does by a key.  Strings are left to PostgreSQL: not every server sorts them
- * by their bytes when it is told to.
+ * does by a key.
  */
 static bool
-orders_alike(const PnsTerm *term, Expr *expr, PathKey *pathkey)
+orders_alike(const PnsRelation *relation, const PnsTerm *term, Expr *expr,
+			 PathKey *pathkey)
 {
 	TypeCacheEntry *type = lookup_type_cache(exprType((Node *) expr),
 											 TYPECACHE_BTREE_OPFAMILY);
@@ -319,9 +322,30 @@ orders_alike(const PnsTerm *term, Expr *expr, PathKey *pathkey)
 		case PNS_CLASS_DATE:
 		case PNS_CLASS_OBJECTID:
 			return true;
+		case PNS_CLASS_TEXT:
+			return pns_collation_is_c(pathkey->pk_eclass->ec_collation) &&
+				sorts_strings(relation);
 		default:
 			return false;
 	}
+}
+
+/*
+ * sorts_strings tells whether the options of all tables say that the server
+ * sorts strings by their bytes where the command's collation is "simple".
+ * MongoDB does; a server that only speaks its protocol may not.
+ */
+static bool
+sorts_strings(const PnsRelation *relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, relation->sources)
+	{
+		if (!((PnsTermSource *) lfirst(lc))->table->sort_strings)
+			return false;
+	}
+	return true;
 }
 
 /*

@@ -46,6 +46,7 @@ typedef struct PnsTable
 	char	   *collection;
 	bool		use_remote_estimate;
 	bool		async_capable;	/* an Append may wait for several at once */
+	bool		sort_strings;	/* the server sorts them by their bytes */
 	double		startup_cost;	/* of a query, in the planner's unit */
 	double		tuple_cost;		/* of a document that the server returns */
 	uint32		not_pushed;		/* 1 << PnsPushdown: options say no */
