@@ -1,5 +1,6 @@
 """Random conditions over a table's columns, as trees that can be made smaller."""
 
+import re
 from dataclasses import dataclass, replace
 
 import documents
@@ -87,8 +88,9 @@ OPERANDS = {
 SHIPPABLE = set(OPERANDS) - {"interval", "inet", "jsonb"}
 # What docs/pushdown.md says is shipped exactly: leaves, by their maker, on
 # columns of some kinds.
-EXACT_MAKERS = {"member_of"}
-EXACT_KINDS = {"enum", "objectid"}
+EXACT_MAKERS = {"comparison", "between", "member_of", "distinct", "null_test", "boolean"}
+EXACT_KINDS = {"int2", "int4", "int8", "float4", "float8", "bool", "enum"}
+EXACT_KINDS |= {"timestamp", "timestamptz", "date", "objectid"}
 COMPARISONS = ["=", "=", "=", "<>", "<", "<=", ">", ">="]
 
 
@@ -266,7 +268,8 @@ class Conditions:
             makers += [self.array_test] * 3
         maker = self.rng.choice(makers)
         leaf = maker(column)
-        return replace(leaf, construct=f"{maker.__name__} of {kind}")
+        place = "" if is_plain(column) else " (odd column)"
+        return replace(leaf, construct=f"{maker.__name__} of {kind}{place}")
 
     def of(self, column, *parts):
         """Make a leaf; the column's expression is put in front of the parts."""
@@ -393,6 +396,15 @@ class Conditions:
         if self.rng.random() < 0.2:
             return Leaf((f"cardinality({name}) > 1",), frozenset([self.key(column)]))
         return self.of(column, f" {operator} ", operand)
+
+
+def is_plain(column):
+    """Is a column no domain, and can MongoDB's match language name its field?"""
+    return (
+        column.type.base is None
+        and column.path is not None
+        and re.fullmatch(r"[^.\\$]+(\.[a-z]+)*", column.path) is not None
+    )
 
 
 def is_listed(construct):
