@@ -159,7 +159,8 @@ add_key(PnsRelation *relation, Expr *expr, Oid eqop)
 
 	if (list_member(relation->keys, expr))
 		return true;
-	if (type->eq_opr != eqop || !contain_var_clause((Node *) expr))
+	if (type->eq_opr != eqop || !contain_var_clause((Node *) expr) ||
+		!pns_upper_pushes(relation->input, expr))
 		return false;
 	term = pns_term_compile(expr, &context);
 	if (term == NULL || term->may_fail)
@@ -223,6 +224,11 @@ add_aggregate(PnsRelation *relation, Aggref *aggref)
 	if (list_member(relation->aggregates, aggref))
 		return true;
 
+	if (aggref->aggfilter != NULL && !pns_upper_pushes(relation->input, aggref->aggfilter))
+		return false;
+	if (aggref->args != NIL &&
+		!pns_upper_pushes(relation->input, linitial_node(TargetEntry, aggref->args)->expr))
+		return false;
 	aggregate = pns_aggregate_create(aggref, list_length(relation->aggregates), &context);
 	if (aggregate == NULL)
 		return false;
@@ -298,7 +304,7 @@ add_having(PnsRelation *relation, List *clauses)
 		Expr	   *clause = (Expr *) lfirst(lc);
 		PnsTerm    *term = relation->keys != NIL ? pns_term_compile(clause, &context) : NULL;
 
-		if (term != NULL && !term->may_fail)
+		if (term != NULL && pns_upper_pushes(relation, clause) && !term->may_fail)
 			relation->having = lappend(relation->having, clause);
 		else
 			relation->checked_having = lappend(relation->checked_having, clause);

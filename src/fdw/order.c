@@ -30,6 +30,9 @@
 
 #include "fdw/upper.h"
 
+/* MongoDB sorts by 32 fields at most; a key may need two, and misfits one. */
+#define MAX_KEYS 15
+
 /* How a description says the direction of a key. */
 #define SORT_DESCENDING 1
 #define SORT_NULLS_FIRST 2
@@ -75,7 +78,8 @@ pns_order_prefix(const PnsRelation *relation, List *pathkeys)
 	{
 		PnsTerm    *term;
 
-		if (key_expr(relation, lfirst_node(PathKey, lc), &term) == NULL)
+		if (nkeys == MAX_KEYS ||
+			key_expr(relation, lfirst_node(PathKey, lc), &term) == NULL)
 			break;
 		nkeys++;
 	}
@@ -293,7 +297,8 @@ key_expr(const PnsRelation *relation, PathKey *pathkey, PnsTerm **term)
 			  !bms_is_subset(member->em_relids, relation->relids))))
 			continue;
 		*term = pns_term_compile(member->em_expr, &context);
-		if (*term != NULL && orders_alike(relation, *term, member->em_expr, pathkey))
+		if (*term != NULL && pns_upper_pushes(relation, member->em_expr) &&
+			orders_alike(relation, *term, member->em_expr, pathkey))
 			return member->em_expr;
 	}
 	return NULL;

@@ -154,3 +154,16 @@ pns_upper_can_look_at(const PnsRelation *relation)
 	}
 	return true;
 }
+
+/*
+ * pns_upper_pushes tells whether an expression may be computed remotely: what
+ * is more than a column or an aggregate is so only if that is switched on.
+ */
+bool
+pns_upper_pushes(const PnsRelation *relation, Expr *expr)
+{
+	while (IsA(expr, RelabelType))
+		expr = ((RelabelType *) expr)->arg;
+	return IsA(expr, Var) || IsA(expr, Aggref) ||
+		pns_relation_pushes(relation, PNS_PUSH_EXPRESSION);
+}

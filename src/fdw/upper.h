@@ -152,6 +152,7 @@ extern void pns_group_row_read_nothing(PnsGroupRow *row, Datum *values, bool *nu
 extern PnsTermContext pns_relation_context(const PnsRelation *relation);
 extern List *pns_upper_add_columns(List *columns, List *others);
 extern List *pns_upper_add_vars(List *columns, List *vars, const PnsTermContext *context);
+extern bool pns_upper_pushes(const PnsRelation *relation, Expr *expr);
 extern bool pns_upper_can_look_at(const PnsRelation *relation);
 extern void pnsGetForeignUpperPaths(PlannerInfo *root, UpperRelationKind stage,
 									RelOptInfo *input_rel, RelOptInfo *output_rel,

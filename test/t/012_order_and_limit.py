@@ -75,6 +75,8 @@ QUERIES = [
     ("SELECT m, m * 2 FROM {t} ORDER BY m DESC FETCH FIRST 2 ROWS ONLY", True),
     ("SELECT b FROM {t} WHERE b IS NOT NULL ORDER BY b FETCH FIRST 1 ROW WITH TIES", None),
     ("SELECT DISTINCT ON (b) b, m FROM {t} ORDER BY b, m DESC", None),
+    ("SELECT m FROM {t} ORDER BY " + ", ".join(f"coalesce(n, {i}) > 3 DESC" for i in range(40)) +
+     ", m LIMIT 3", False),
     # not where rows are counted that are not the query's
     ("SELECT m FROM {t} WHERE m::text LIKE '1%' ORDER BY m LIMIT 2", None),
     ("SELECT m FROM {t} ORDER BY s COLLATE \"en-x-icu\" LIMIT 3", False),
@@ -187,6 +189,11 @@ def commands(db):
         plan = db.explain("SELECT m FROM t ORDER BY m LIMIT 1")
         ok('"$limit"' not in plan, f"{setting} = off", plan)
         db.execute(f"RESET pynomaly_store.{setting}")
+    db.execute("SET pynomaly_store.enable_expression_pushdown = off")
+    plan = db.explain("SELECT m FROM t ORDER BY m IS NULL, m LIMIT 1")
+    ok('"$limit"' not in plan, "enable_expression_pushdown = off", plan)
+    like(db.explain("SELECT m FROM t ORDER BY m LIMIT 1"), '"\\$limit"', "but for columns")
+    db.execute("RESET pynomaly_store.enable_expression_pushdown")
     db.execute("ALTER FOREIGN TABLE t OPTIONS (enable_order_by_pushdown 'false')")
     plan = db.explain("SELECT m FROM t ORDER BY m LIMIT 1")
     ok('"$sort"' not in plan, "and by an option of the table", plan)

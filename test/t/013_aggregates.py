@@ -269,6 +269,13 @@ def switches(db):
         plan = db.explain("SELECT count(*) FROM t")
         ok('"$group"' not in plan, f"{setting} = off", plan)
         db.execute(f"RESET pynomaly_store.{setting}")
+    db.execute("SET pynomaly_store.enable_expression_pushdown = off")
+    for query in ("SELECT g IS NULL, count(*) FROM t GROUP BY g IS NULL",
+                  "SELECT count(*) FILTER (WHERE b) FROM t",
+                  "SELECT count(g = 1) FROM t"):
+        plan = db.explain(query)
+        is_('"$group"' in plan, "FILTER" in query, f"{query}, enable_expression_pushdown = off")
+    db.execute("RESET pynomaly_store.enable_expression_pushdown")
     db.execute("CREATE AGGREGATE public.sum (int) (sfunc = int4pl, stype = int4, initcond = 1)")
     plan = db.explain("SELECT public.sum(n) FROM t WHERE n < 10")
     ok('"$group"' not in plan, "an aggregate that is only called sum", plan)
