@@ -157,6 +157,13 @@ pns_eclass_members(EquivalenceClass *class, Relids relids)
 #define pns_eclass_members(class, relids) ((class)->ec_members)
 #endif
 
+/* Is a key of an order a descending one? */
+#if PG_VERSION_NUM >= 180000
+#define pns_pathkey_descends(pathkey) ((pathkey)->pk_cmptype == COMPARE_GT)
+#else
+#define pns_pathkey_descends(pathkey) ((pathkey)->pk_strategy == BTGreaterStrategyNumber)
+#endif
+
 /* Does a collation order strings by their bytes? */
 #if PG_VERSION_NUM >= 180000
 #define pns_collation_is_c(collation) \

@@ -61,6 +61,7 @@ typedef struct JoinKeys
 static void offer_join(PlannerInfo *root, RelOptInfo *joinrel,
 					   RelOptInfo *outerrel, RelOptInfo *innerrel,
 					   JoinType jointype, JoinPathExtraData *extra);
+static bool has_gating_condition(List *conditions);
 static const PnsTable *table_of(RelOptInfo *rel);
 static bool join_type_is_known(JoinType jointype);
 static bool must_see_misfits(JoinType jointype);
@@ -128,8 +129,8 @@ offer_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 		return;
 
 	/* conditions on no row at all would put other nodes between ours */
-	if (has_pseudoconstant_clauses(root, extra->restrictlist) ||
-		has_pseudoconstant_clauses(root, innerrel->baserestrictinfo))
+	if (has_gating_condition(extra->restrictlist) ||
+		has_gating_condition(innerrel->baserestrictinfo))
 		return;
 
 	keys = find_keys(joinrel, outerrel, innerrel, jointype, extra->restrictlist);
@@ -139,6 +140,23 @@ offer_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 		!find_guarded(joinrel, innerrel, extra->restrictlist, &keys->scan->guarded))
 		return;
 	add_join_paths(root, joinrel, outerrel, innerrel, jointype, extra, keys);
+}
+
+/*
+ * has_gating_condition tells whether one of conditions (of RestrictInfo) names
+ * no row.
+ */
+static bool
+has_gating_condition(List *conditions)
+{
+	ListCell   *lc;
+
+	foreach(lc, conditions)
+	{
+		if (lfirst_node(RestrictInfo, lc)->pseudoconstant)
+			return true;
+	}
+	return false;
 }
 
 /*

@@ -130,7 +130,7 @@ pns_order_plain_paths(const PnsRelation *relation, List *pathkeys, List **descen
 		(void) key_expr(relation, pathkey, &term);
 		paths = lappend(paths, ((PnsTermColumn *) linitial(term->columns))->column->native);
 		*descending = lappend_int(*descending,
-								  pathkey->pk_strategy == BTGreaterStrategyNumber);
+								  pns_pathkey_descends(pathkey));
 	}
 	return paths;
 }
@@ -229,7 +229,7 @@ pns_order_describe(const PnsRelation *relation, List *pathkeys)
 			elog(ERROR, "could not find a key to sort by");
 		exprs = lappend(exprs, expr);
 		flags = lappend_int(flags,
-							(pathkey->pk_strategy == BTGreaterStrategyNumber ?
+							(pns_pathkey_descends(pathkey) ?
 							 SORT_DESCENDING : 0) |
 							(pathkey->pk_nulls_first ? SORT_NULLS_FIRST : 0));
 	}
