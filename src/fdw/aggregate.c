@@ -143,7 +143,9 @@ find_rule(const Aggref *aggref)
 
 /*
  * compile_argument compiles what an aggregate is over.  Of a count only
- * whether that is NULL matters.
+ * whether that is NULL matters: a constant that is not counts the rows.  Other
+ * expressions without columns are not sent; a test of one would be an operand
+ * that the executor does not know.
  */
 static bool
 compile_argument(PnsAggregate *aggregate, const Aggref *aggref,
@@ -155,6 +157,13 @@ compile_argument(PnsAggregate *aggregate, const Aggref *aggref,
 	{
 		NullTest   *test = makeNode(NullTest);
 
+		if (IsA(expr, Const) && !((Const *) expr)->constisnull)
+		{
+			aggregate->kind = PNS_AGGREGATE_ROWS;
+			return true;
+		}
+		if (pns_fdw_is_operand((Node *) expr))
+			return false;
 		test->arg = expr;
 		test->nulltesttype = IS_NOT_NULL;
 		test->location = -1;
