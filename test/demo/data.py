@@ -31,6 +31,17 @@ DATASETS = {
         "person",
     ),
 }
+# tenant -> (its name, its datasets)
+TENANTS = {
+    "11111111-1111-4111-8111-111111111111": (
+        "factory",
+        ("ambient_temperature_system_failure", "machine_temperature_system_failure"),
+    ),
+    "22222222-2222-4222-8222-222222222222": (
+        "city",
+        ("ec2_request_latency_system_failure", "nyc_taxi"),
+    ),
+}
 DETECTORS = ("numenta", "relativeEntropy", "windowedGaussian")
 
 # The benchmark judges no detector in the first 15% of a series, nor in more
@@ -46,11 +57,17 @@ def read_series(dataset):
             yield row["timestamp"], float(row["value"])
 
 
-def points(dataset):
+def thresholds():
+    """Return the benchmark's: detector -> profile -> threshold and score."""
+    return json.loads((FOLDER / "thresholds.json").read_text())
+
+
+def points(tenant, dataset):
     """Yield the documents of analytics_data, one a point."""
     _, metric, unit = DATASETS[dataset]
     for position, (timestamp, value) in enumerate(read_series(dataset)):
         yield {
+            "tenant_id": tenant,
             "timestamp": datetime.fromisoformat(timestamp).replace(tzinfo=timezone.utc),
             "metric_name": metric,
             "value": value,
@@ -59,12 +76,12 @@ def points(dataset):
         }
 
 
-def training_metrics():
+def training_metrics(tenant):
     """Yield the documents of training_metrics, one a detector and profile."""
-    thresholds = json.loads((FOLDER / "thresholds.json").read_text())
     for detector in DETECTORS:
-        for profile, metrics in thresholds[detector].items():
+        for profile, metrics in thresholds()[detector].items():
             yield {
+                "tenant_id": tenant,
                 "job_id": f"nab-{detector}-{profile}",
                 "status": "completed",
                 "detector": detector,
@@ -74,27 +91,47 @@ def training_metrics():
             }
 
 
-def dataset_rows():
-    """Yield the rows of demo.datasets."""
-    for dataset, (description, _, _) in DATASETS.items():
-        length = sum(1 for _ in read_series(dataset))
-        probation = min(int(PROBATION_SHARE * length), PROBATION_POINTS)
-        yield dataset, description, probation
+def dataset_entity(dataset):
+    """Return what the platform saves of a dataset.
 
-
-def window_rows():
-    """Yield the rows of demo.anomaly_windows, numbered in order of time."""
+    Its metadata has the labelled windows, in order of time.
+    """
+    description, metric, _ = DATASETS[dataset]
+    length = sum(1 for _ in read_series(dataset))
     windows = json.loads((FOLDER / "windows.json").read_text())
-    for dataset in DATASETS:
-        for number, (starts, ends) in enumerate(windows[f"{dataset}.csv"], 1):
-            yield dataset, number, starts, ends
+    return {
+        "name": dataset,
+        "description": description,
+        "source": "nab",
+        "n_samples": length,
+        "n_features": 1,
+        "feature_names": [metric],
+        "metadata": {
+            "probation": min(int(PROBATION_SHARE * length), PROBATION_POINTS),
+            "windows": [{"starts": starts, "ends": ends}
+                        for starts, ends in windows[f"{dataset}.csv"]],
+        },
+    }
 
 
-def result_rows():
-    """Yield the rows of demo.detection_results."""
-    for detector in DETECTORS:
-        for dataset in DATASETS:
-            name = FOLDER / "scores" / f"{detector}__{dataset}.csv.gz"
-            with gzip.open(name, "rt", newline="") as file:
-                for position, row in enumerate(csv.DictReader(file)):
-                    yield detector, dataset, position, row["anomaly_score"]
+def detector_entity(detector):
+    """Return what the platform saves of a detector."""
+    return {
+        "name": detector,
+        "algorithm_name": detector,
+        "is_fitted": True,
+        "metadata": {"source": "nab"},
+    }
+
+
+def result_entity(detector, dataset):
+    """Return what the platform saves of a detection, the ids apart."""
+    threshold = thresholds()[detector]["standard"]["threshold"]
+    name = FOLDER / "scores" / f"{detector}__{dataset}.csv.gz"
+    with gzip.open(name, "rt", newline="") as file:
+        scores = [float(row["anomaly_score"]) for row in csv.DictReader(file)]
+    return {
+        "threshold": threshold,
+        "scores": scores,
+        "labels": [int(score >= threshold) for score in scores],
+    }

@@ -23,6 +23,7 @@ sys.path.insert(0, str(TEST))
 import psycopg
 import pymongo
 from bson.json_util import RELAXED_JSON_OPTIONS, dumps
+from psycopg.types.json import Jsonb
 
 from demo import data
 from run import copy_tree, stop_at_signals
@@ -31,6 +32,7 @@ from servers.stack import Stack, stop_lasting
 DATABASE = "pynomaly_demo"          # in PostgreSQL and in MongoDB
 SQL = TEST / "demo" / "sql"
 BATCH = 5000                        # documents in one insert
+FACTORY, CITY = data.TENANTS        # their ids
 
 
 def state_file():
@@ -85,17 +87,20 @@ def demonstrate(demo):
     demo.start_servers()
     step("MongoDB: storing points and training metrics as documents")
     demo.load_documents()
-    step("PostgreSQL: storing datasets, windows and detection results as rows")
+    step("PostgreSQL: two tenants store datasets, detectors and results as rows")
     demo.load_rows()
     step("PostgreSQL: the documents as tables, one by hand, one by import")
     demo.make_foreign_tables()
-    step("The question, over rows and documents together")
-    demo.ask("3_question.sql")
+    step("The question, over rows and documents together, asked by each tenant")
+    demo.ask("3_question.sql", *data.TENANTS)
     step("How it was answered, and what was sent to MongoDB")
-    demo.explain("3_question.sql")
+    demo.explain("3_question.sql", FACTORY)
     step("A closer look at one dataset")
-    demo.ask("4_detail.sql")
-    demo.explain("4_detail.sql")
+    demo.ask("4_detail.sql", CITY)
+    demo.explain("4_detail.sql", CITY)
+    step("One tenant does not see what is the other's")
+    demo.prove_isolation(FACTORY, CITY)
+    demo.prove_isolation(CITY, FACTORY)
     print(f"""
 The servers go on.  To connect to PostgreSQL:
 
@@ -103,6 +108,11 @@ The servers go on.  To connect to PostgreSQL:
 
 There, SELECT * FROM demo.analytics_data LIMIT 5 reads documents of MongoDB,
 which itself is at {demo.stack.mongo_uri}
+To look around as a tenant:
+
+    SET ROLE pynomaly_app;
+    SELECT pynomaly.set_tenant('{CITY}', false);
+
 To stop the servers and remove all that the demo has made:
 
     make demo-stop""")
@@ -142,12 +152,13 @@ class Demo:
         with pymongo.MongoClient(self.stack.mongo_uri) as client:
             database = client[DATABASE]
             points = database.analytics_data
-            points.create_index([("tags.dataset", 1), ("metadata.position", 1)],
-                                unique=True)
-            points.create_index([("tags.dataset", 1), ("timestamp", 1)])
-            for dataset in data.DATASETS:
-                insert(points, data.points(dataset))
-            insert(database.training_metrics, data.training_metrics())
+            points.create_index([("tenant_id", 1), ("tags.dataset", 1),
+                                 ("metadata.position", 1)], unique=True)
+            points.create_index([("tenant_id", 1), ("timestamp", 1)])
+            for tenant, (_, datasets) in data.TENANTS.items():
+                for dataset in datasets:
+                    insert(points, data.points(tenant, dataset))
+                insert(database.training_metrics, data.training_metrics(tenant))
             for collection in (points, database.training_metrics):
                 say(f"{collection.full_name}: {collection.count_documents({})} "
                     "documents like")
@@ -155,21 +166,25 @@ class Demo:
                                    json_options=RELAXED_JSON_OPTIONS))
 
     def load_rows(self):
-        """Make the tables and fill them by COPY."""
-        with psycopg.connect(self.uri) as connection:
-            connection.execute((SQL / "1_relational.sql").read_text())
-            for table, rows in (("datasets", data.dataset_rows()),
-                                ("anomaly_windows", data.window_rows()),
-                                ("detection_results", data.result_rows())):
-                with connection.cursor().copy(
-                        f"COPY demo.{table} FROM STDIN") as copy:
-                    for row in rows:
-                        copy.write_row(row)
-        self.show("TABLE demo.datasets ORDER BY dataset")
-        self.show("TABLE demo.anomaly_windows ORDER BY dataset, number")
-        self.show("SELECT detector, count(DISTINCT dataset) AS datasets, "
-                  "count(*) AS scores FROM demo.detection_results "
-                  "GROUP BY detector ORDER BY detector")
+        """Make the store and save each tenant's work in it, as the platform does."""
+        text = (SQL / "1_store.sql").read_text()
+        print(text)
+        self.psql([], text)
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            connection.execute("SET ROLE pynomaly_app")
+            for tenant, (name, datasets) in data.TENANTS.items():
+                with connection.transaction():
+                    connection.execute("SELECT pynomaly.set_tenant(%s)", (tenant,))
+                    save_work(connection, datasets)
+                    found = connection.execute(
+                        "SELECT * FROM pynomaly.get_storage_stats()").fetchone()
+                say("{}: {} detectors, {} datasets, {} results".format(name, *found))
+        self.show("SELECT t.name AS tenant, r.dataset_name AS dataset, "
+                  "r.detector_name AS detector, r.n_samples, r.n_anomalies, "
+                  "round(r.score_mean::numeric, 4) AS score_mean "
+                  "FROM pynomaly.result_summaries r "
+                  "JOIN pynomaly.tenants t ON t.id = r.tenant_id "
+                  "ORDER BY tenant, dataset, detector")
 
     def make_foreign_tables(self):
         """Make the foreign tables and show the one that was imported."""
@@ -177,20 +192,35 @@ class Demo:
         print(text)
         self.psql(["-v", f"uri={self.stack.mongo_uri}"], text)
         self.show(r"\d demo.training_metrics")
-        self.show("SELECT detector, profile, threshold, best_score "
+        self.show("SELECT tenant_id, detector, profile, threshold, best_score "
                   "FROM demo.training_metrics WHERE profile = 'standard' "
-                  "ORDER BY detector")
+                  "ORDER BY tenant_id, detector")
 
-    def ask(self, name):
-        """Show a query and its answer."""
+    def ask(self, name, *tenants):
+        """Show a query and its answer to each tenant."""
         query = (SQL / name).read_text()
         print(query)
-        self.show(query)
+        for tenant in tenants:
+            say(f"asked by {data.TENANTS[tenant][0]}:")
+            self.show(as_tenant(tenant, query))
 
-    def explain(self, name):
-        """Show a query's plan; the remote commands are in it."""
+    def explain(self, name, tenant):
+        """Show a query's plan without the columns; the remote commands are in it."""
         query = without_comments((SQL / name).read_text())
-        self.show(f"EXPLAIN (VERBOSE, COSTS OFF)\n{query}", "-At")
+        plan = self.psql(["-At"], as_tenant(
+            tenant, f"EXPLAIN (VERBOSE, COSTS OFF)\n{query}"))
+        print(re.sub(r"^ *Output: .*\n", "", plan, flags=re.MULTILINE), end="")
+
+    def prove_isolation(self, tenant, other):
+        """Show what a tenant gets of its own work and of another's."""
+        with psycopg.connect(self.uri) as connection:
+            (result, dataset), = connection.execute(
+                "SELECT id, dataset_name FROM pynomaly.result_summaries "
+                "WHERE tenant_id = %s LIMIT 1", (other,)).fetchall()
+        say(f"as {data.TENANTS[tenant][0]}:")
+        self.show(as_tenant(tenant, (SQL / "5_isolation.sql").read_text()), "-e",
+                  "-v", f"other_tenant={other}", "-v", f"other_result={result}",
+                  "-v", f"other_dataset={dataset}")
 
     def show(self, query, *options):
         """Show what psql makes of a query or of a command of its own."""
@@ -213,6 +243,27 @@ def insert(collection, documents):
             batch = []
     if batch:
         collection.insert_many(batch)
+
+
+def save_work(connection, datasets):
+    """Save the current tenant's datasets, detectors, and results of each pair."""
+    def save(kind, entity):
+        saved, = connection.execute(f"SELECT pynomaly.save_{kind}(%s)",
+                                    (Jsonb(entity),)).fetchone()
+        return str(saved)
+
+    dataset_ids = {name: save("dataset", data.dataset_entity(name)) for name in datasets}
+    for detector in data.DETECTORS:
+        detector_id = save("detector", data.detector_entity(detector))
+        for dataset, dataset_id in dataset_ids.items():
+            save("result", {**data.result_entity(detector, dataset),
+                            "detector_id": detector_id, "dataset_id": dataset_id})
+
+
+def as_tenant(tenant, text):
+    """Return commands that the back end would run for a tenant."""
+    return (f"BEGIN;\nSET LOCAL ROLE pynomaly_app;\n"
+            f"SELECT pynomaly.set_tenant('{tenant}') \\g /dev/null\n{text}\nCOMMIT;\n")
 
 
 def without_comments(query):

@@ -18,6 +18,13 @@ from servers.harness import done, is_, like, note, ok
 
 HERE = Path(__file__).resolve().parent
 FILES = HERE / "data"
+TENANTS = {     # name -> (id, datasets)
+    "factory": ("11111111-1111-4111-8111-111111111111",
+                ("ambient_temperature_system_failure",
+                 "machine_temperature_system_failure")),
+    "city": ("22222222-2222-4222-8222-222222222222",
+             ("ec2_request_latency_system_failure", "nyc_taxi")),
+}
 FIRST, END = "2013-12-01 00:00:00", "2015-02-01 00:00:00"   # of the question
 
 
@@ -62,13 +69,22 @@ def judge(dataset, windows, detector, threshold):
             " ".join(map(str, sorted(hit))), str(detections), str(false_alarms)]
 
 
-def shown_figures(output):
-    """Return the rows of the table whose last column is false_alarms."""
-    table = re.search(r"\| false_alarms *\n[-+]+\n(.*?)\n\n", output, re.DOTALL)
-    if not table:
-        return []
-    return [[cell.strip() for cell in line.split("|")]
-            for line in table.group(1).splitlines()]
+def shown_tables(output, last_column):
+    """Return the rows of each table whose last column has a name."""
+    return [[[cell.strip() for cell in line.split("|")] for line in rows.splitlines()]
+            for rows in re.findall(rf"(?:\||^) *{last_column} *\n[-+]+\n(.*?)\n\n", output,
+                                   re.DOTALL | re.MULTILINE)]
+
+
+def expected_results(datasets):
+    """Return what a tenant's results look like, as the files have it."""
+    thresholds = json.loads((FILES / "thresholds.json").read_text())
+    return [[dataset, detector, str(len(scores)),
+             str(sum(score >= thresholds[detector]["standard"]["threshold"]
+                     for score in scores))]
+            for dataset in datasets for detector in sorted(thresholds)
+            for scores in [[float(score) for _, score in read_rows(
+                FILES / "scores" / f"{detector}__{dataset}.csv.gz")]]]
 
 
 def run_demo(what, state):
@@ -108,24 +124,63 @@ def check_output(status, output):
     """Test what one run of the demo has shown."""
     if not is_(status, 0, "the demo succeeds"):
         note(output[-4000:])
-    is_(shown_figures(output), expected_figures(),
+    answers = shown_tables(output, "false_alarms")
+    is_([sorted({row[0] for row in rows}) for rows in answers],
+        [list(datasets) for _, datasets in TENANTS.values()],
+        "each tenant is told of its datasets")
+    is_(sorted(sum(answers, [])), expected_figures(),
         "hits and false alarms are those that the files give")
     like(output, r'"timestamp" ?: ?\{ ?"\$gte"',
          "the plan shows the range of time in the command sent to MongoDB")
+    like(output, r'"tenant_id" ?: ?\{ ?"\$eq"',
+         "and the tenant, so that no other's documents are fetched")
+    for name in TENANTS:
+        check_isolation(name, output)
     like(output, r"psql 'postgresql://", "it tells how to connect")
     like(output, r"make demo-stop", "it tells how to stop")
+
+
+def check_isolation(name, output):
+    """Test what a tenant was shown of its own work, and of the other's."""
+    _, datasets = TENANTS[name]
+    shown = output.rpartition(f"   as {name}:\n")[2].partition("COMMIT;\n")[0]
+    own, _, without = shown.partition("SELECT pynomaly.set_tenant(NULL);\n")
+    is_(shown_tables(own, "n_anomalies"), [expected_results(datasets)],
+        f"{name} sees its results")
+    is_(shown_tables(own, "points"),
+        [[[dataset, str(len(read_rows(FILES / "series" / f"{dataset}.csv")))]
+          for dataset in datasets]], "its documents")
+    is_([shown_tables(own, column) for column in
+         ("results_of_the_other", "points_of_the_other", "datasets_changed")],
+        [[[["0"]], [["0"]]], [[["0"]]], [[["0"]]]], "and nothing of the other's")
+    is_(re.findall(r"^ERROR: .*", shown, re.MULTILINE),
+        ['ERROR:  new row violates row-level security policy for table "datasets"',
+         "ERROR:  permission denied for foreign table analytics_data"],
+        "it cannot write there, nor read the documents but by the view")
+    is_([shown_tables(without, column) for column in ("datasets", "points")],
+        [[[["0"]]], [[["0"]]]], "and without a tenant sees nothing")
 
 
 def check_connection(output):
     """Test that one can connect as the demo says."""
     uri = re.search(r"psql '(.*)'", output)
-    answer = subprocess.run(
-        ["psql", "-XAt", uri.group(1) if uri else "", "-c",
-         "SELECT count(*) FROM demo.analytics_data"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        check=False).stdout.strip()
-    points = sum(len(read_rows(path)) for path in FILES.glob("series/*.csv"))
-    is_(answer, str(points), "its servers go on, and every point is there")
+
+    def ask(*commands):
+        """Return what psql prints."""
+        return subprocess.run(
+            ["psql", "-XAtq", uri.group(1) if uri else "",
+             *(word for command in commands for word in ("-c", command))],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False).stdout.split()
+
+    length = {path.stem: len(read_rows(path)) for path in FILES.glob("series/*.csv")}
+    is_(ask("SELECT count(*) FROM demo.analytics_data"), [str(sum(length.values()))],
+        "its servers go on, and every point is there")
+    shown = re.search(r"    (SET ROLE .*;)\n    (SELECT pynomaly.set_tenant.*;)", output)
+    is_(ask(*(shown.groups() if shown else ()), "SELECT count(*) FROM demo.points",
+            "SELECT count(*) FROM pynomaly.datasets"),
+        [str(sum(length[dataset] for dataset in TENANTS["city"][1])), "2"],
+        "and one can look around as a tenant, as it says")
 
 
 def main():
