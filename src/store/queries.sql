@@ -45,7 +45,7 @@ COMMENT ON FUNCTION pynomaly.parse_scores(jsonb) IS
 CREATE FUNCTION pynomaly.parse_labels(labels jsonb)
 RETURNS smallint[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
-RETURN (SELECT coalesce(array_agg(CASE WHEN NOT labels @> '[-1]' THEN l.label
+RETURN (SELECT coalesce(array_agg(CASE WHEN (SELECT NOT labels @> '[-1]') THEN l.label
                                        WHEN l.label = -1 THEN 1
                                        ELSE 0 END::smallint
                                   ORDER BY l.position), '{}')
