@@ -13,7 +13,7 @@ SELECT name, setting, short_desc FROM pg_settings
 WHERE name LIKE 'pynomaly\_store.enable\_%' ORDER BY name COLLATE "C";
 
 -- every object of the extension has a comment, and the schema; later versions
--- of PostgreSQL count the array type too, which is its element's
+-- of PostgreSQL count the types of arrays and of tables' rows too
 SELECT i.type, i.identity
 FROM pg_depend d
 CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) i
@@ -21,7 +21,7 @@ WHERE d.refclassid = 'pg_extension'::regclass
   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pynomaly_store')
   AND d.deptype = 'e'
   AND obj_description(d.objid, d.classid::regclass::text) IS NULL
-  AND i.identity <> 'pynomaly.objectid[]'
+  AND (i.type <> 'type' OR i.identity NOT LIKE '%[]' AND to_regclass(i.identity) IS NULL)
 ORDER BY 1, 2;
 SELECT obj_description('pynomaly'::regnamespace, 'pg_namespace') IS NOT NULL AS schema_has_one;
 

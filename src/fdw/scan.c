@@ -302,7 +302,12 @@ operand_value(void *arg, Expr *operand, Datum *value, bool *isnull)
 		return true;
 	}
 
-	number = castNode(Param, operand)->paramid;
+	/* elog: the planner has put a parameter wherever an operand is asked for */
+	if (!IsA(operand, Param))
+		elog(ERROR, "unexpected node %d for the operand of a condition",
+			 (int) nodeTag(operand));
+
+	number = ((Param *) operand)->paramid;
 	if (number >= state->first_key)
 	{
 		if (!state->executing)

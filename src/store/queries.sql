@@ -54,12 +54,13 @@ RETURN (SELECT coalesce(array_agg(CASE WHEN (SELECT NOT labels @> '[-1]') THEN l
 COMMENT ON FUNCTION pynomaly.parse_labels(jsonb) IS
 'labels as the platform writes them: 1 for an anomaly, or -1 where that occurs and 1 for the others';
 
+-- CASE, for a planner may evaluate what a WHERE would keep from being evaluated.
 CREATE FUNCTION pynomaly.id_prefix_range(prefix text, OUT low uuid, OUT high uuid)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT rpad(d.digits, 32, '0')::uuid, rpad(d.digits, 32, 'f')::uuid
-    FROM (SELECT replace(lower(prefix), '-', '') AS digits) AS d
-    WHERE d.digits ~ '^[0-9a-f]{1,32}$';
+    SELECT CASE WHEN d.digits ~ '^[0-9a-f]{1,32}$' THEN rpad(d.digits, 32, '0')::uuid END,
+           CASE WHEN d.digits ~ '^[0-9a-f]{1,32}$' THEN rpad(d.digits, 32, 'f')::uuid END
+    FROM (SELECT replace(lower(prefix), '-', '') AS digits) AS d;
 END;
 COMMENT ON FUNCTION pynomaly.id_prefix_range(text) IS
 'the least and the greatest uuid whose text begins with a prefix; NULL where none can';
