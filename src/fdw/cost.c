@@ -320,6 +320,11 @@ compares_path(const PnsRelation *relation, Node *clause, const char *path, bool 
 		case PNS_QUAL_BOOL:
 			*equality = true;
 			break;
+		case PNS_QUAL_MEMBER:
+			if (qual->member > PNS_MEMBER_JSON)
+				return false;
+			*equality = true;
+			break;
 		default:
 			return false;
 	}

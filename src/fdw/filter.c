@@ -65,6 +65,7 @@ static PnsFilter make_null(const PnsTableColumn *column);
 static void add_not_null(Conjunction *and, const PnsQual *qual);
 static void add_bool(Conjunction *and, const PnsQual *qual);
 static void add_match(Conjunction *and, const PnsQual *qual);
+static void add_member(Conjunction *and, const PnsQual *qual);
 static void add_operand(Conjunction *and, const PnsQual *qual);
 static void add_expr(Conjunction *and, const PnsQual *qual);
 static void add_placeholder(Conjunction *and, const PnsQual *qual);
@@ -140,7 +141,7 @@ pns_fdw_compares_strings(List *quals)
 		qual->kind == PNS_QUAL_IN || qual->kind == PNS_QUAL_NOT_IN ||
 		qual->kind == PNS_QUAL_MATCH;
 
-		if (qual->class == PNS_CLASS_ENUM ||
+		if (qual->class == PNS_CLASS_ENUM || qual->kind == PNS_QUAL_MEMBER ||
 			(is_comparison &&
 			 (qual->class == PNS_CLASS_TEXT || qual->class == PNS_CLASS_BPCHAR)))
 			return true;
@@ -240,6 +241,9 @@ add_qual(Conjunction *and, const PnsQual *qual)
 			break;
 		case PNS_QUAL_MATCH:
 			add_match(and, qual);
+			break;
+		case PNS_QUAL_MEMBER:
+			add_member(and, qual);
 			break;
 		case PNS_QUAL_CONST:
 			if (!qual->truth)
@@ -565,6 +569,30 @@ add_match(Conjunction *and, const PnsQual *qual)
 	else
 		add_rest(and, pns_filter_not(pns_pattern_filter(qual, &pattern)));
 	add_guard(and, qual->exact ? qual->column : NULL, true);
+}
+
+/*
+ * add_member adds a test of what is inside a column, a superset.
+ */
+static void
+add_member(Conjunction *and, const PnsQual *qual)
+{
+	FilterContext *context = and->context;
+	PnsBsonBuilder builder;
+	Datum		value = (Datum) 0;
+	bool		isnull = false;
+
+	if (qual->operand != NULL &&
+		!context->operand_value(context->state, qual->operand, &value, &isnull))
+	{
+		pns_bson_begin(&builder);
+		append_parameter(&builder, "$expr", qual);
+		add_rest(and, pns_filter_finish(&builder));
+	}
+	else if (isnull)
+		and->none = true;
+	else
+		add_comparison(and, qual, pns_member_filter(qual, value));
 }
 
 /*

@@ -92,6 +92,7 @@ typedef enum PnsQualKind
 	PNS_QUAL_NOT_TRUE,			/* what is in args is false or unknown */
 	PNS_QUAL_BOOL,				/* a boolean column is "truth" */
 	PNS_QUAL_MATCH,				/* that column matches operand is "truth" */
+	PNS_QUAL_MEMBER,			/* a test of what is inside a column */
 	PNS_QUAL_CONST,				/* "truth", whatever the row */
 	PNS_QUAL_OPERAND,			/* the operand, a boolean, is "truth" */
 	PNS_QUAL_OPERAND_NULL,		/* that the operand is NULL is "truth" */
@@ -117,6 +118,22 @@ typedef enum PnsMatchKind
 	PNS_MATCH_IREGEX,
 	PNS_MATCH_PREFIX			/* starts_with */
 } PnsMatchKind;
+
+/* The tests of what is inside a column: member.c. */
+typedef enum PnsMemberKind
+{
+	PNS_MEMBER_TEXT,			/* json ->> key = operand */
+	PNS_MEMBER_TEXT_IN,			/* json ->> key = ANY (operand) */
+	PNS_MEMBER_JSON,			/* json -> key = operand */
+	PNS_MEMBER_CONTAINS,		/* json @> operand */
+	PNS_MEMBER_KEY,				/* json ? operand */
+	PNS_MEMBER_ANY_KEY,			/* json ?| operand */
+	PNS_MEMBER_ALL_KEYS,		/* json ?& operand */
+	PNS_MEMBER_PRESENT,			/* json -> key IS NOT NULL */
+	PNS_MEMBER_ELEMENT,			/* operand = ANY (array) */
+	PNS_MEMBER_ANY_ELEMENT,		/* array && operand */
+	PNS_MEMBER_ALL_ELEMENTS		/* array @> operand */
+} PnsMemberKind;
 
 /*
  * How the values of a column compare, and so how a comparison is said to
@@ -160,6 +177,7 @@ typedef struct PnsQual
 	Bitmapset  *checked;
 	bool		truth;			/* BOOL, MATCH, CONST, OPERAND, OPERAND_NULL */
 	PnsMatchKind match;			/* MATCH */
+	PnsMemberKind member;		/* MEMBER: column is what is inside */
 	bool		is_c;			/* MATCH: under the collation C */
 	List	   *args;			/* AND, OR, NOT_TRUE: of PnsQual */
 	const PnsTableColumn *column;
@@ -309,6 +327,11 @@ typedef struct PnsPattern
 extern bool pns_pattern_translate(const PnsQual *qual, Datum value, PnsPattern *pattern);
 extern PnsFilter pns_pattern_filter(const PnsQual *qual, const PnsPattern *pattern);
 extern PnsFilter pns_pattern_range(const PnsQual *qual, const PnsPattern *pattern);
+
+/* ---------- member.c ---------- */
+
+extern PnsQual *pns_fdw_compile_member(Expr *expr, const PnsTable *table, Index varno);
+extern PnsFilter pns_member_filter(const PnsQual *qual, Datum value);
 
 /* ---------- match.c ---------- */
 

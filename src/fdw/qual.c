@@ -160,6 +160,8 @@ compile(Expr *expr, bool truth, CompileContext *context)
 	check_stack_depth();
 
 	qual = compile_native(expr, truth, context);
+	if (qual == NULL && truth)
+		qual = pns_fdw_compile_member(expr, context->table, context->varno);
 	return qual != NULL ? qual : compile_term(expr, truth, context);
 }
 
