@@ -88,6 +88,8 @@ OPERANDS = {
 SHIPPABLE = set(OPERANDS) - {"interval", "inet", "jsonb"}
 # What docs/pushdown.md says is shipped exactly: leaves, by their maker, on
 # columns of some kinds.
+INTEGER_TYPES = {"int2", "int4", "int8"}
+FLOAT_TYPES = {"float4", "float8"}
 EXACT_MAKERS = {"comparison", "between", "member_of", "distinct", "null_test", "boolean"}
 EXACT_KINDS = {"int2", "int4", "int8", "float4", "float8", "bool", "enum"}
 EXACT_KINDS |= {"timestamp", "timestamptz", "date", "objectid"}
@@ -268,8 +270,8 @@ class Conditions:
             makers += [self.array_test] * 3
         maker = self.rng.choice(makers)
         leaf = maker(column)
-        place = "" if is_plain(column) else " (odd column)"
-        return replace(leaf, construct=f"{maker.__name__} of {kind}{place}")
+        odd = "" if is_plain(column) and same_family(leaf, kind) else " (odd)"
+        return replace(leaf, construct=f"{maker.__name__} of {kind}{odd}")
 
     def of(self, column, *parts):
         """Make a leaf; the column's expression is put in front of the parts."""
@@ -405,6 +407,13 @@ def is_plain(column):
         and column.path is not None
         and re.fullmatch(r"[^.\\$]+(\.[a-z]+)*", column.path) is not None
     )
+
+
+def same_family(leaf, kind):
+    """Are the operands of a leaf of the kind's own family of types?"""
+    family = next((f for f in (INTEGER_TYPES, FLOAT_TYPES) if kind in f), {kind})
+    types = {part.type for part in leaf.parts if isinstance(part, Operand)}
+    return all(type_.split(".")[-1] in family | {"label"} for type_ in types)
 
 
 def is_listed(construct):
