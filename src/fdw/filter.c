@@ -362,13 +362,9 @@ add_in(Conjunction *and, const PnsQual *qual)
 	ArrayType  *array;
 	Datum		value;
 	Datum	   *values;
-	bool	   *nulls;
 	bool		isnull;
-	int16		length;
-	bool		by_value;
-	char		alignment;
+	bool		has_null;
 	int			nvalues;
-	int			nnonnull = 0;
 
 	if (!and->context->operand_value(and->context->state, qual->operand, &value, &isnull))
 	{
@@ -384,21 +380,14 @@ add_in(Conjunction *and, const PnsQual *qual)
 	array = DatumGetArrayTypeP(value);
 	if (!qual->exact && VARSIZE_ANY(array) > LARGEST_SUPERSET)
 		return;
-	get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &alignment);
-	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, alignment,
-					  &values, &nulls, &nvalues);
-	for (int i = 0; i < nvalues; i++)
-	{
-		if (!nulls[i])
-			values[nnonnull++] = values[i];
-	}
+	nvalues = pns_fdw_read_array(PointerGetDatum(array), &values, &has_null);
 
 	if (qual->kind == PNS_QUAL_IN)
-		add_equal(and, qual, values, nnonnull);
-	else if (nnonnull < nvalues)
+		add_equal(and, qual, values, nvalues);
+	else if (has_null)
 		and->none = true;
 	else if (nvalues > 0)
-		add_unequal(and, qual, values, nnonnull);
+		add_unequal(and, qual, values, nvalues);
 }
 
 /*

@@ -12,6 +12,8 @@
 static bool can_merge(PnsDocument merged, PnsDocument document);
 static PnsDocument merge(PnsDocument left, PnsDocument right);
 static void append_members(PnsBsonBuilder *builder, PnsDocument document);
+static void append_type_names(PnsBsonBuilder *builder, const char *key,
+							  const char *const *types);
 
 /* The comparisons, as MongoDB calls them. */
 const char *const pns_filter_operators[] = {
@@ -364,6 +366,45 @@ pns_filter_finish(PnsBsonBuilder *builder)
 }
 
 /*
+ * pns_filter_open_if_type begins the filter for values of some types of which
+ * an expression is true that can be asked of no others:
+ *
+ * { $expr: { $cond: [ <is its type one of them>, <expression>, otherwise ] } }
+ *
+ * The caller appends the expression as the member "1", and ends by
+ * pns_filter_close_if_type.
+ */
+void
+pns_filter_open_if_type(PnsBsonBuilder *builder, const char *path, const char *const *types)
+{
+	pns_bson_begin(builder);
+	pns_bson_open_document(builder, "$expr");
+	pns_bson_open_array(builder, "$cond");
+
+	pns_bson_open_document(builder, "0");
+	pns_bson_open_array(builder, types[1] == NULL ? "$eq" : "$in");
+	pns_bson_open_document(builder, "0");
+	pns_filter_append_path(builder, "$type", path);
+	pns_bson_close(builder);
+	append_type_names(builder, "1", types);
+	pns_bson_close(builder);
+	pns_bson_close(builder);
+}
+
+/*
+ * pns_filter_close_if_type ends a filter that pns_filter_open_if_type began;
+ * otherwise is what it says of values of other types.
+ */
+PnsFilter
+pns_filter_close_if_type(PnsBsonBuilder *builder, bool otherwise)
+{
+	pns_bson_append_bool(builder, "2", otherwise);
+	pns_bson_close(builder);
+	pns_bson_close(builder);
+	return pns_filter_finish(builder);
+}
+
+/*
  * pns_filter_append_path appends the value of a path, for an expression.
  */
 void
@@ -378,13 +419,22 @@ pns_filter_append_path(PnsBsonBuilder *builder, const char *key, const char *pat
 void
 pns_filter_append_types(PnsBsonBuilder *builder, const char *const *types)
 {
+	append_type_names(builder, "$type", types);
+}
+
+/*
+ * append_type_names appends the name of a type, or an array of several.
+ */
+static void
+append_type_names(PnsBsonBuilder *builder, const char *key, const char *const *types)
+{
 	if (types[1] == NULL)
 	{
-		pns_bson_append_cstring(builder, "$type", types[0]);
+		pns_bson_append_cstring(builder, key, types[0]);
 		return;
 	}
 
-	pns_bson_open_array(builder, "$type");
+	pns_bson_open_array(builder, key);
 	for (int i = 0; types[i] != NULL; i++)
 		pns_bson_append_cstring(builder, pns_bson_index(i), types[i]);
 	pns_bson_close(builder);

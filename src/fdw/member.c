@@ -70,7 +70,6 @@ static PnsFilter exists_filter(const char *path);
 static PnsFilter elements_filter(const PnsQual *qual, Datum *values, int nvalues, bool all);
 static PnsFilter any_element_filter(const PnsQual *qual, Datum *values, int nvalues);
 static PnsFilter nested_arrays(const char *path);
-static int	read_array(Datum value, Datum **values, bool *has_null);
 
 /*
  * pns_fdw_compile_member compiles a condition on array elements or on what is
@@ -129,7 +128,7 @@ pns_member_filter(const PnsQual *qual, Datum value)
 		case PNS_MEMBER_ALL_KEYS:
 		case PNS_MEMBER_ALL_ELEMENTS:
 		case PNS_MEMBER_ANY_ELEMENT:
-			nvalues = read_array(value, &values, &has_null);
+			nvalues = pns_fdw_read_array(value, &values, &has_null);
 			break;
 		default:
 			break;
@@ -466,7 +465,7 @@ step_keys(Const *array, List **keys)
 {
 	Datum	   *values;
 	bool		has_null;
-	int			nvalues = read_array(array->constvalue, &values, &has_null);
+	int			nvalues = pns_fdw_read_array(array->constvalue, &values, &has_null);
 
 	*keys = NIL;
 	for (int i = 0; i < nvalues; i++)
@@ -780,31 +779,4 @@ nested_arrays(const char *path)
 	pns_bson_close(&builder);
 	pns_bson_close(&builder);
 	return pns_filter_finish(&builder);
-}
-
-/*
- * read_array reads the elements of an array other than NULLs, and returns
- * their number.
- */
-static int
-read_array(Datum value, Datum **values, bool *has_null)
-{
-	ArrayType  *array = DatumGetArrayTypeP(value);
-	int16		length;
-	bool		by_value;
-	char		alignment;
-	bool	   *nulls;
-	int			nvalues;
-	int			nnonnull = 0;
-
-	get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &alignment);
-	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, alignment,
-					  values, &nulls, &nvalues);
-	for (int i = 0; i < nvalues; i++)
-	{
-		if (!nulls[i])
-			(*values)[nnonnull++] = (*values)[i];
-	}
-	*has_null = nnonnull < nvalues;
-	return nnonnull;
 }

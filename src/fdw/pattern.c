@@ -135,22 +135,10 @@ pns_pattern_range(const PnsQual *qual, const PnsPattern *pattern)
 static PnsFilter
 objectids_match(const PnsQual *qual, const PnsPattern *pattern)
 {
+	static const char *const objectid_type[] = {"objectId", NULL};
 	PnsBsonBuilder builder;
 
-	/* { $expr: { $cond: [ <is it one>, <do they>, false ] } } */
-	pns_bson_begin(&builder);
-	pns_bson_open_document(&builder, "$expr");
-	pns_bson_open_array(&builder, "$cond");
-
-	pns_bson_open_document(&builder, "0");
-	pns_bson_open_array(&builder, "$eq");
-	pns_bson_open_document(&builder, "0");
-	pns_filter_append_path(&builder, "$type", qual->column->native);
-	pns_bson_close(&builder);
-	pns_bson_append_cstring(&builder, "1", "objectId");
-	pns_bson_close(&builder);
-	pns_bson_close(&builder);
-
+	pns_filter_open_if_type(&builder, qual->column->native, objectid_type);
 	pns_bson_open_document(&builder, "1");
 	pns_bson_open_document(&builder, "$regexMatch");
 	pns_bson_open_document(&builder, "input");
@@ -162,11 +150,7 @@ objectids_match(const PnsQual *qual, const PnsPattern *pattern)
 	pns_bson_append_cstring(&builder, "options", "s");
 	pns_bson_close(&builder);
 	pns_bson_close(&builder);
-
-	pns_bson_append_bool(&builder, "2", false);
-	pns_bson_close(&builder);
-	pns_bson_close(&builder);
-	return pns_filter_finish(&builder);
+	return pns_filter_close_if_type(&builder, false);
 }
 
 /*

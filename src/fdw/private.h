@@ -312,6 +312,7 @@ extern const PnsValueRules *pns_fdw_value_rules(PnsValueClass class);
 extern bool pns_number_bounds(const PnsQual *qual, Datum value);
 extern bool pns_text_takes_objectids(const PnsTableColumn *column);
 extern bool pns_fdw_fits_exactly(const PnsTableColumn *column);
+extern int	pns_fdw_read_array(Datum array, Datum **values, bool *has_null);
 extern void pns_bson_append_scalar(PnsBsonBuilder *builder, const char *key, PnsScalar scalar);
 
 /* ---------- pattern.c ---------- */
@@ -352,6 +353,9 @@ extern PnsFilter pns_filter_join(const char *operator, List *filters);
 extern PnsFilter pns_filter_finish(PnsBsonBuilder *builder);
 extern PnsFilter *pns_filter_copy(PnsFilter filter);
 extern void pns_filter_add_alternatives(List **filters, PnsFilter filter);
+extern void pns_filter_open_if_type(PnsBsonBuilder *builder, const char *path,
+									const char *const *types);
+extern PnsFilter pns_filter_close_if_type(PnsBsonBuilder *builder, bool otherwise);
 extern void pns_filter_append_path(PnsBsonBuilder *builder, const char *key, const char *path);
 extern void pns_filter_append_types(PnsBsonBuilder *builder, const char *const *types);
 extern void pns_filter_append_scalars(PnsBsonBuilder *builder, const char *key,

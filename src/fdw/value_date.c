@@ -214,26 +214,14 @@ date_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
 static PnsFilter
 is_held(const PnsTableColumn *column)
 {
+	static const char *const date_type[] = {"date", NULL};
 	bool		is_date = column->base_type == DATEOID;
 	int64		end = is_date ? DATE_END_JULIAN : TIMESTAMP_END_JULIAN;
 	int64		low = (DATETIME_MIN_JULIAN - UNIX_EPOCH_JDATE) * MILLISECONDS_PER_DAY;
 	int64		high = (end - UNIX_EPOCH_JDATE) * MILLISECONDS_PER_DAY;
 	PnsBsonBuilder builder;
 
-	/* { $expr: { $cond: [ <is it one>, <are its milliseconds so>, false ] } } */
-	pns_bson_begin(&builder);
-	pns_bson_open_document(&builder, "$expr");
-	pns_bson_open_array(&builder, "$cond");
-
-	pns_bson_open_document(&builder, "0");
-	pns_bson_open_array(&builder, "$eq");
-	pns_bson_open_document(&builder, "0");
-	pns_filter_append_path(&builder, "$type", column->native);
-	pns_bson_close(&builder);
-	pns_bson_append_cstring(&builder, "1", "date");
-	pns_bson_close(&builder);
-	pns_bson_close(&builder);
-
+	pns_filter_open_if_type(&builder, column->native, date_type);
 	pns_bson_open_document(&builder, "1");
 	pns_bson_open_array(&builder, "$and");
 	append_milliseconds(&builder, "0", "$gte", column->native, low);
@@ -249,11 +237,7 @@ is_held(const PnsTableColumn *column)
 	}
 	pns_bson_close(&builder);
 	pns_bson_close(&builder);
-
-	pns_bson_append_bool(&builder, "2", false);
-	pns_bson_close(&builder);
-	pns_bson_close(&builder);
-	return pns_filter_finish(&builder);
+	return pns_filter_close_if_type(&builder, false);
 }
 
 /*

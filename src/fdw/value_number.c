@@ -210,28 +210,10 @@ int_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
 static PnsFilter
 is_whole(const char *path)
 {
+	static const char *const fraction_types[] = {"double", "decimal", NULL};
 	PnsBsonBuilder builder;
 
-	/*
-	 * { $expr: { $cond: [ <is it one>, <is it what $trunc makes of it>, false
-	 * ] } }
-	 */
-	pns_bson_begin(&builder);
-	pns_bson_open_document(&builder, "$expr");
-	pns_bson_open_array(&builder, "$cond");
-
-	pns_bson_open_document(&builder, "0");
-	pns_bson_open_array(&builder, "$in");
-	pns_bson_open_document(&builder, "0");
-	pns_filter_append_path(&builder, "$type", path);
-	pns_bson_close(&builder);
-	pns_bson_open_array(&builder, "1");
-	pns_bson_append_cstring(&builder, "0", "double");
-	pns_bson_append_cstring(&builder, "1", "decimal");
-	pns_bson_close(&builder);
-	pns_bson_close(&builder);
-	pns_bson_close(&builder);
-
+	pns_filter_open_if_type(&builder, path, fraction_types);
 	pns_bson_open_document(&builder, "1");
 	pns_bson_open_array(&builder, "$eq");
 	pns_filter_append_path(&builder, "0", path);
@@ -240,11 +222,7 @@ is_whole(const char *path)
 	pns_bson_close(&builder);
 	pns_bson_close(&builder);
 	pns_bson_close(&builder);
-
-	pns_bson_append_bool(&builder, "2", false);
-	pns_bson_close(&builder);
-	pns_bson_close(&builder);
-	return pns_filter_finish(&builder);
+	return pns_filter_close_if_type(&builder, false);
 }
 
 /* ---------- floating point ---------- */

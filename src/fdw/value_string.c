@@ -287,22 +287,10 @@ text_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
 static PnsFilter
 is_not_longer(const PnsTableColumn *column, int limit)
 {
+	static const char *const string_type[] = {"string", NULL};
 	PnsBsonBuilder builder;
 
-	/* { $expr: { $cond: [ <is it a string>, <is it short>, true ] } } */
-	pns_bson_begin(&builder);
-	pns_bson_open_document(&builder, "$expr");
-	pns_bson_open_array(&builder, "$cond");
-
-	pns_bson_open_document(&builder, "0");
-	pns_bson_open_array(&builder, "$eq");
-	pns_bson_open_document(&builder, "0");
-	pns_filter_append_path(&builder, "$type", column->native);
-	pns_bson_close(&builder);
-	pns_bson_append_cstring(&builder, "1", "string");
-	pns_bson_close(&builder);
-	pns_bson_close(&builder);
-
+	pns_filter_open_if_type(&builder, column->native, string_type);
 	pns_bson_open_document(&builder, "1");
 	pns_bson_open_array(&builder, "$lte");
 	pns_bson_open_document(&builder, "0");
@@ -313,11 +301,7 @@ is_not_longer(const PnsTableColumn *column, int limit)
 	pns_bson_append_int32(&builder, "1", limit);
 	pns_bson_close(&builder);
 	pns_bson_close(&builder);
-
-	pns_bson_append_bool(&builder, "2", true);
-	pns_bson_close(&builder);
-	pns_bson_close(&builder);
-	return pns_filter_finish(&builder);
+	return pns_filter_close_if_type(&builder, true);
 }
 
 /*

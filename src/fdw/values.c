@@ -15,6 +15,7 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 
@@ -119,6 +120,33 @@ pns_fdw_fits_exactly(const PnsTableColumn *column)
 		return false;
 	(void) rules->fits(column, unbounded, &all);
 	return all;
+}
+
+/*
+ * pns_fdw_read_array reads the elements of an array other than NULLs, and
+ * returns their number.
+ */
+int
+pns_fdw_read_array(Datum value, Datum **values, bool *has_null)
+{
+	ArrayType  *array = DatumGetArrayTypeP(value);
+	int16		length;
+	bool		by_value;
+	char		alignment;
+	bool	   *nulls;
+	int			nvalues;
+	int			nnonnull = 0;
+
+	get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &alignment);
+	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, alignment,
+					  values, &nulls, &nvalues);
+	for (int i = 0; i < nvalues; i++)
+	{
+		if (!nulls[i])
+			(*values)[nnonnull++] = (*values)[i];
+	}
+	*has_null = nnonnull < nvalues;
+	return nnonnull;
 }
 
 /*
