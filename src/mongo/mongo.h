@@ -341,6 +341,113 @@ extern PnsCursor *pns_mongo_command_cursor(PnsConnection *connection, const char
 										   PnsDocument command);
 
 /*
+ * Keep a cursor that has not been read yet out of the transaction, see below.
+ * For what a transaction of MongoDB does not take: listCollections,
+ * listIndexes, $collStats.
+ */
+extern void pns_mongo_cursor_outside(PnsCursor *cursor);
+
+/* ---------- in transaction.c: transactions on both sides ---------- */
+
+/* The server's option transaction_mode. */
+typedef enum PnsTransactionMode
+{
+	PNS_MODE_AUTO = 0,			/* session where the server can, else none */
+	PNS_MODE_SESSION,			/* a transaction there for each one here */
+	PNS_MODE_OUTBOX,			/* writes are put down here, and applied later */
+	PNS_MODE_NONE				/* each command takes effect at once */
+} PnsTransactionMode;
+
+/*
+ * The mode that a server's options say.  Needs no connection, so that auto is
+ * not resolved.
+ */
+extern PnsTransactionMode pns_mongo_transaction_mode(Oid serverid);
+
+/*
+ * Begin a statement that is going to write; to be called before it reads its
+ * first document.  In mode session all commands and all new cursors of the
+ * connection belong to the transaction from now on, and in any mode they go to
+ * the member that takes writes.  Errors: 0A000 where the server has no
+ * transactions or another one has been written to, 25P02 where the transaction
+ * over there has come to its end before ours, 08001 where no member takes
+ * writes.
+ */
+extern void pns_mongo_begin_write(PnsConnection *connection);
+
+/*
+ * Run a command as pns_mongo_command does, but outside of the transaction, on
+ * the member that takes writes: create, createIndexes, collMod, drop.  It takes
+ * effect at once, and stays when the transaction is rolled back.
+ */
+extern PnsDocument pns_mongo_command_outside(PnsConnection *connection, const char *database,
+											 PnsDocument command);
+
+/* ---------- in write.c: inserting, updating, deleting ---------- */
+
+typedef enum PnsWriteKind
+{
+	PNS_WRITE_INSERT,
+	PNS_WRITE_UPDATE,
+	PNS_WRITE_DELETE
+} PnsWriteKind;
+
+/* What is to be written to one collection, in one or more commands. */
+typedef struct PnsWriteBatch
+{
+	PnsWriteKind kind;
+	const char *database;		/* both in the database's encoding */
+	const char *collection;
+	List	   *operations;		/* of PnsDocument *: documents, each with its
+								 * _id; or updates { q, u, multi, upsert ... };
+								 * or deletes { q, limit } */
+	bool		ordered;		/* the first error ends the batch */
+	PnsDocument options;		/* further members of the command; size 0: none */
+	bool		collects;		/* errors of single operations are returned.
+								 * Not in a transaction: MongoDB ends that
+								 * with the first error, which is raised */
+} PnsWriteBatch;
+
+/* An operation that failed. */
+typedef struct PnsWriteError
+{
+	int			position;		/* among the operations, from 0 */
+	int			sqlstate;
+	char	   *message;		/* as the error would have them, in the */
+	char	   *detail;			/* database's encoding */
+} PnsWriteError;
+
+/* An update that inserted. */
+typedef struct PnsUpsert
+{
+	int			position;		/* among the operations, from 0 */
+	PnsBsonValue id;			/* of the document that it made */
+} PnsUpsert;
+
+typedef struct PnsWriteResult
+{
+	int64		written;		/* documents inserted or deleted */
+	int64		matched;		/* by updates, without those upserted */
+	int64		modified;		/* of those, the ones that changed */
+	List	   *upserted;		/* of PnsUpsert * */
+	List	   *errors;			/* of PnsWriteError *, where the batch collects */
+	int			commands;		/* that were sent */
+} PnsWriteResult;
+
+/*
+ * Write a batch, in as few commands as the server's limits allow.  The first
+ * operation that fails is raised, with its _id and position and the server's
+ * details: 23505, 23514 and the like; 54000 for a document that is too large,
+ * before anything has been sent.  In mode none what was written before the
+ * error stays.  Begins the statement (pns_mongo_begin_write) if the caller has
+ * not.  The result is in the current context.
+ */
+extern PnsWriteResult pns_mongo_write(PnsConnection *connection, const PnsWriteBatch *batch);
+
+/* Make a new ObjectId; id has PNS_OBJECTID_SIZE bytes. */
+extern void pns_mongo_new_objectid(uint8 *id);
+
+/*
  * Names that MongoDB refuses: 42602 (invalid_name) with a hint.  what is
  * "database" or "collection".
  */
