@@ -164,12 +164,18 @@ pns_eclass_members(EquivalenceClass *class, Relids relids)
 #define pns_pathkey_descends(pathkey) ((pathkey)->pk_strategy == BTGreaterStrategyNumber)
 #endif
 
-/* Does a collation order strings by their bytes? */
+/*
+ * Does a collation order strings by their bytes?  And are only ASCII letters
+ * letters to it?
+ */
 #if PG_VERSION_NUM >= 180000
 #define pns_collation_is_c(collation) \
 	(pg_newlocale_from_collation(collation)->collate_is_c)
+#define pns_collation_has_c_case(collation) \
+	(pg_newlocale_from_collation(collation)->ctype_is_c)
 #else
 #define pns_collation_is_c(collation) lc_collate_is_c(collation)
+#define pns_collation_has_c_case(collation) lc_ctype_is_c(collation)
 #endif
 
 /* Says of a function, behind its parameters, that it does not return. */

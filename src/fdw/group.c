@@ -256,8 +256,9 @@ fits_document(const PnsRelation *relation)
 	foreach(lc, relation->keys)
 	{
 		Expr	   *key = (Expr *) lfirst(lc);
+		const PnsTerm *term = pns_term_compile(key, &context);
 
-		if (pns_term_compile(key, &context)->class != PNS_CLASS_TEXT || is_bounded(key))
+		if (term->class != PNS_CLASS_TEXT || term->size > 0)
 			continue;
 		while (IsA(key, RelabelType))
 			key = ((RelabelType *) key)->arg;

@@ -439,13 +439,13 @@ compile_match(Oid function, Oid collation, List *args, bool truth, CompileContex
 		column->base_type == NAMEOID || !pns_fdw_is_operand(pattern) ||
 		GetDatabaseEncoding() != PG_UTF8 || !OidIsValid(collation) ||
 		!get_collation_isdeterministic(collation) ||
-		(functions[i].folds && !pns_collation_is_c(collation)))
+		(functions[i].folds && !pns_collation_has_c_case(collation)))
 		return NULL;
 
 	qual = make_qual(PNS_QUAL_MATCH, column);
 	qual->match = functions[i].match;
 	qual->truth = functions[i].negated != truth;
-	qual->is_c = pns_collation_is_c(collation);
+	qual->is_c = pns_collation_has_c_case(collation);
 	qual->operand = (Expr *) pattern;
 	if (IsA(pattern, Const) && !((Const *) pattern)->constisnull)
 	{

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -23,12 +24,16 @@
 #define MAX_DEPTH 60
 #define MAX_COLUMN_DEPTH 40
 
+/* Bytes of a constant; what is larger might not fit into a command. */
+#define LARGEST_CONSTANT (256 * 1024)
+
 static PnsTerm *compile_output(Expr *expr, const PnsTermContext *context);
 static PnsTerm *compile_operand(Expr *expr, PnsTermCompiler *compiler);
 static PnsTerm *compile_column(Var *var, const PnsTermContext *context);
 static PnsTerm *compile_relabel(RelabelType *expr, PnsTermCompiler *compiler);
 static PnsTerm *retyped(const PnsTerm *term, Oid type);
-static PnsTerm *compile_function(Oid function, List *exprs, PnsTermCompiler *compiler);
+static PnsTerm *compile_function(Oid function, Oid collation, List *exprs,
+								 PnsTermCompiler *compiler);
 static bool divides_well(const PnsTerm *term);
 static const PnsTermRule *find_rule(Oid function);
 static void learn_args(PnsTerm *term);
@@ -97,14 +102,20 @@ pns_term_compile_bound(Expr *expr, PnsTermCompiler *compiler)
 			term = pns_term_compile_in((ScalarArrayOpExpr *) expr, compiler);
 			break;
 		case T_FuncExpr:
-			term = compile_function(((FuncExpr *) expr)->funcid, ((FuncExpr *) expr)->args,
-									compiler);
+			term = ((FuncExpr *) expr)->funcvariadic ? NULL :
+				compile_function(((FuncExpr *) expr)->funcid,
+								 ((FuncExpr *) expr)->inputcollid,
+								 ((FuncExpr *) expr)->args, compiler);
+			break;
+		case T_CoerceViaIO:
+			term = pns_term_compile_text_of((CoerceViaIO *) expr, compiler);
 			break;
 		case T_OpExpr:
 			term = pns_term_compile_compare(((OpExpr *) expr)->opno, ((OpExpr *) expr)->inputcollid,
 											((OpExpr *) expr)->args, compiler);
 			if (term == NULL)
 				term = compile_function(get_opcode(((OpExpr *) expr)->opno),
+										((OpExpr *) expr)->inputcollid,
 										((OpExpr *) expr)->args, compiler);
 			break;
 		default:
@@ -173,7 +184,9 @@ compile_operand(Expr *expr, PnsTermCompiler *compiler)
 	term->operand = expr;
 	term->never_null = IsA(expr, Const) && !((Const *) expr)->constisnull;
 	term->depth = 2;
-	return term;
+	if (IsA(expr, Const) && ((Const *) expr)->constlen == -1)
+		term->size = term->never_null ? toast_raw_datum_size(((Const *) expr)->constvalue) : 1;
+	return term->size <= LARGEST_CONSTANT ? term : NULL;
 }
 
 /*
@@ -239,15 +252,20 @@ retyped(const PnsTerm *term, Oid type)
  * compile_function compiles a call of a function that has a rule.
  */
 static PnsTerm *
-compile_function(Oid function, List *exprs, PnsTermCompiler *compiler)
+compile_function(Oid function, Oid collation, List *exprs, PnsTermCompiler *compiler)
 {
 	const PnsTermRule *rule = find_rule(function);
 	List	   *args = NIL;
+	PnsTerm    *term;
 	bool		fails;
 	ListCell   *lc;
 
 	if (rule == NULL)
-		return pns_term_compile_date(function, exprs, compiler);
+	{
+		term = pns_term_compile_date(function, exprs, compiler);
+		return term != NULL ? term :
+			pns_term_compile_string(function, collation, exprs, compiler);
+	}
 
 	foreach(lc, exprs)
 	{
@@ -315,6 +333,7 @@ pns_term_make(PnsTermKind kind, Oid type, List *args)
 	term->class = pns_term_class(type);
 	term->args = args;
 	term->strict = true;
+	term->has_strings = term->class == PNS_CLASS_TEXT || term->class == PNS_CLASS_ENUM;
 	learn_args(term);
 	return term;
 }

@@ -72,6 +72,7 @@ typedef struct PnsTerm
 	bool		may_fail;		/* PostgreSQL's evaluation can raise an error */
 	bool		has_strings;	/* MongoDB compares strings for it */
 	int			depth;			/* of documents and arrays in it, at most */
+	int			size;			/* bytes of a string, at most; 0 for no limit */
 
 	/* how it is made */
 	PnsTermKind kind;

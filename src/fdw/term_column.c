@@ -21,6 +21,7 @@
 /* More keys than a template has room for are walked one by one. */
 #define MAX_PLAIN_KEYS 6
 
+static int	string_size(const PnsTableColumn *column);
 static const char *form_template(const PnsTableColumn *column);
 static const char *text_template(const PnsTableColumn *column);
 static const char *date_template(const PnsTableColumn *column);
@@ -79,9 +80,23 @@ pns_term_column_value(const PnsTermColumn *column)
 
 	term->column = column;
 	term->columns = list_make1((void *) column);
-	term->has_strings = term->class == PNS_CLASS_TEXT || term->class == PNS_CLASS_ENUM;
+	term->size = string_size(column->column);
 	term->depth = 1;			/* of its variable */
 	return term;
+}
+
+/*
+ * string_size gives the most bytes that a string of a column can have, as far
+ * as its type limits them; else 0.
+ */
+static int
+string_size(const PnsTableColumn *column)
+{
+	if (column->base_type == NAMEOID)
+		return NAMEDATALEN;
+	if (column->base_type == VARCHAROID && column->base_typmod >= (int32) VARHDRSZ)
+		return (column->base_typmod - VARHDRSZ) * pg_encoding_max_length(PG_UTF8);
+	return 0;
 }
 
 /*

@@ -132,4 +132,10 @@ extern const PnsTermRule pns_term_date_rules[];
 
 extern PnsTerm *pns_term_compile_date(Oid function, List *exprs, PnsTermCompiler *compiler);
 
+/* ---------- term_string.c ---------- */
+
+extern PnsTerm *pns_term_compile_string(Oid function, Oid collation, List *exprs,
+										PnsTermCompiler *compiler);
+extern PnsTerm *pns_term_compile_text_of(CoerceViaIO *expr, PnsTermCompiler *compiler);
+
 #endif							/* PNS_FDW_TERM_PRIVATE_H */

@@ -10,6 +10,7 @@ import random
 
 from bson import Binary, Decimal128, Int64, ObjectId, Regex
 
+from both_ways import EXACT, LOCAL, SUPERSET, check, outcome, sent
 from servers.harness import *
 
 NAN, INF = float("nan"), float("inf")
@@ -65,9 +66,6 @@ COLUMNS = """
     dollar int OPTIONS (field '$dollar'), num numeric OPTIONS (field 'a'),
     positive positive OPTIONS (field 'a'), bp char(3) OPTIONS (field 's'),
     by bytea OPTIONS (field 't'), num5 numeric(5,1) OPTIONS (field 'a'), js jsonb OPTIONS (field 's')"""
-
-# How each condition is sent: by MongoDB alone, checked again here, or not.
-EXACT, SUPERSET, LOCAL = "exact", "superset", "local"
 
 COMPARISONS = {
     EXACT: """
@@ -199,39 +197,6 @@ def make_documents():
                 document[field] = value
         documents.append(document)
     return documents
-
-
-def outcome(db, query, parameters=None):
-    """Return a query's rows, or its error's SQLSTATE."""
-    try:
-        return db.rows(query, parameters)
-    except Exception as error:
-        if not getattr(error, "sqlstate", None):
-            raise
-        return error.sqlstate
-
-
-def sent(db, query):
-    """Return how a query's condition is sent."""
-    plan = db.explain(query)
-    if "Filter:" not in plan:
-        return EXACT
-    return SUPERSET if '"$match"' in plan else LOCAL
-
-
-def check(db, table, kinds):
-    """Test conditions, a list or separated by lines and semicolons."""
-    for how, conditions in kinds.items():
-        if isinstance(conditions, str):
-            conditions = conditions.replace("\n", ";").split(";")
-        for condition in filter(None, map(str.strip, conditions)):
-            query = f"SELECT _id FROM {table} WHERE {condition} ORDER BY _id"
-            pushed = outcome(db, query)
-            db.execute("SET pynomaly_store.enable_pushdown = off")
-            local = outcome(db, query)
-            db.execute("RESET pynomaly_store.enable_pushdown")
-            is_((sent(db, f"SELECT _id FROM {table} WHERE {condition}"), pushed),
-                (how, local), condition)
 
 
 def groups(db):
