@@ -32,6 +32,10 @@ static bool limit_ships(PlannerInfo *root, const PnsRelation *relation);
 static bool evaluate(const PnsPipeline *pipeline, Expr *expr, int64 *value, bool *isnull);
 static void append_stage(PnsPipeline *pipeline, const char *operator, Expr *expr,
 						 bool known, int64 value);
+static void append_sum_stage(PnsPipeline *pipeline, const PnsLimit *limit,
+							 const PnsLimitValues *values);
+static void append_number(PnsBsonBuilder *builder, const char *key, Expr *expr,
+						  bool known, int64 value);
 
 /*
  * pns_limit_add_path offers the path that has MongoDB take the LIMIT of a
@@ -148,17 +152,30 @@ pns_limit_evaluate(PnsPipeline *pipeline, const PnsLimit *limit, PnsLimitValues 
 }
 
 /*
- * pns_limit_append appends the stages of a limit that has been evaluated.
+ * pns_limit_append appends the stages of a limit that has been evaluated.  A
+ * misfit among the rows of the offset would not be seen if they were skipped
+ * there; with skips_here they are kept, for the caller to leave out.
  */
 void
 pns_limit_append(PnsPipeline *pipeline, const PnsLimit *limit, const PnsLimitValues *values)
 {
-	if (!values->offset_known || values->offset > 0)
+	bool		has_offset = !values->offset_known || values->offset > 0;
+	bool		has_count = !values->count_known ||
+	(values->limited && values->count <= LARGEST_COUNT);
+
+	if (has_offset && !values->skips_here)
 		append_stage(pipeline, "$skip", limit->offset, values->offset_known,
 					 values->offset);
-	if (!values->count_known || (values->limited && values->count <= LARGEST_COUNT))
+	if (!has_count)
+		return;
+	if (!has_offset || !values->skips_here)
 		append_stage(pipeline, "$limit", limit->count, values->count_known,
 					 values->count);
+	else if (values->count_known && values->offset_known)
+		append_stage(pipeline, "$limit", limit->count, true,
+					 values->count + values->offset);
+	else
+		append_sum_stage(pipeline, limit, values);
 }
 
 /*
@@ -193,14 +210,41 @@ append_stage(PnsPipeline *pipeline, const char *operator, Expr *expr, bool known
 			 int64 value)
 {
 	pns_bson_open_document(&pipeline->builder, pns_bson_index(pipeline->nstages++));
-	if (known)
-		pns_bson_append_int64(&pipeline->builder, operator, value);
-	else
-	{
-		pns_bson_open_document(&pipeline->builder, operator);
-		pns_bson_append_int32(&pipeline->builder, "$param",
-							  castNode(Param, expr)->paramid + 1);
-		pns_bson_close(&pipeline->builder);
-	}
+	append_number(&pipeline->builder, operator, expr, known, value);
 	pns_bson_close(&pipeline->builder);
+}
+
+/*
+ * append_sum_stage shows, for EXPLAIN, a limit that takes the offset's rows
+ * too, not all of which is known.
+ */
+static void
+append_sum_stage(PnsPipeline *pipeline, const PnsLimit *limit, const PnsLimitValues *values)
+{
+	PnsBsonBuilder *builder = &pipeline->builder;
+
+	pns_bson_open_document(builder, pns_bson_index(pipeline->nstages++));
+	pns_bson_open_document(builder, "$limit");
+	pns_bson_open_array(builder, "$add");
+	append_number(builder, "0", limit->count, values->count_known, values->count);
+	append_number(builder, "1", limit->offset, values->offset_known, values->offset);
+	pns_bson_close(builder);
+	pns_bson_close(builder);
+	pns_bson_close(builder);
+}
+
+/*
+ * append_number appends a number, or a placeholder where it is not known.
+ */
+static void
+append_number(PnsBsonBuilder *builder, const char *key, Expr *expr, bool known, int64 value)
+{
+	if (known)
+	{
+		pns_bson_append_int64(builder, key, value);
+		return;
+	}
+	pns_bson_open_document(builder, key);
+	pns_bson_append_int32(builder, "$param", castNode(Param, expr)->paramid + 1);
+	pns_bson_close(builder);
 }

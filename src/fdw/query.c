@@ -102,20 +102,22 @@ pns_query_label(const PnsQuery *query)
 
 /*
  * pns_query_make_pipeline makes the command's pipeline with the current values
- * of the operands.  False, and no pipeline, where no document can match.
+ * of the operands.  False, and no pipeline, where no document can match.  The
+ * first *skipped rows that it brings are not the query's.
  */
 bool
 pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
-						void *state, PnsDocument *stages)
+						void *state, PnsDocument *stages, int64 *skipped)
 {
 	PnsPipeline pipeline = {.operand_value = operand_value,.state = state,
 	.is_old_server = query->is_old_server};
 	List	   *keys = query->guards ? list_make1(query->guard) : query->keys;
-	PnsLimitValues limit;
+	PnsLimitValues limit = {.skips_here = query->has_bad};
 
 	if (query->limit != NULL &&
 		!pns_limit_evaluate(&pipeline, query->limit, &limit))
 		return false;
+	*skipped = limit.skips_here ? limit.offset : 0;
 
 	pns_bson_begin(&pipeline.builder);
 	if (query->join != NULL ? !pns_join_append_rows(&pipeline, query->join) :

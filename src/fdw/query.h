@@ -198,7 +198,7 @@ extern PnsQuery *pns_query_create(List *description);
 extern const PnsTable *pns_query_table(const PnsQuery *query);
 extern char *pns_query_label(const PnsQuery *query);
 extern bool pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
-									void *state, PnsDocument *stages);
+									void *state, PnsDocument *stages, int64 *skipped);
 extern PnsDocument pns_query_options(const PnsQuery *query);
 extern bool pns_query_read_nothing(const PnsQuery *query, Datum *values, bool *nulls);
 extern void pns_query_read_row(const PnsQuery *query, PnsCursor *cursor,

@@ -41,9 +41,11 @@ typedef struct PnsScanState
 	PnsCursor  *cursor;			/* NULL until the first row is asked for */
 	bool		done;			/* no row is left */
 	bool		has_rows;		/* there was one */
+	int64		skipped;		/* rows that are left out before the next */
 	PnsRemoteUse use;			/* over all loops, for EXPLAIN ANALYZE */
 } PnsScanState;
 
+static bool read_row(PnsScanState *state, TupleTableSlot *slot);
 static TupleTableSlot *last_row(PnsScanState *state, TupleTableSlot *slot);
 static void open_cursor(PnsScanState *state);
 static bool operand_value(void *arg, Expr *operand, Datum *value, bool *isnull);
@@ -86,7 +88,6 @@ pnsIterateForeignScan(ForeignScanState *node)
 {
 	PnsScanState *state = (PnsScanState *) node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
-	PnsDocument document;
 
 	ExecClearTuple(slot);
 
@@ -97,20 +98,35 @@ pnsIterateForeignScan(ForeignScanState *node)
 	if (node->ss.ps.async_capable && pns_mongo_cursor_must_wait(state->cursor))
 		return slot;
 
-	if (!pns_mongo_cursor_next(state->cursor, &document))
-	{
-		state->done = true;
+	for (; state->skipped > 0 && read_row(state, slot); state->skipped--)
+		ResetExprContext(state->econtext);
+	if (!read_row(state, slot))
 		return last_row(state, slot);
-	}
-
-	state->has_rows = true;
-	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
-	pns_query_read_row(state->query, state->cursor, document, slot->tts_values,
-					   slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
 	if (state->system_columns)
 		store_heap_tuple(slot);
 	return slot;
+}
+
+/*
+ * read_row fills a slot's values with the next row that the server returned,
+ * in the current context.  False where there is none.
+ */
+static bool
+read_row(PnsScanState *state, TupleTableSlot *slot)
+{
+	PnsDocument document;
+
+	if (state->done || !pns_mongo_cursor_next(state->cursor, &document))
+	{
+		state->done = true;
+		return false;
+	}
+	state->has_rows = true;
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
+	pns_query_read_row(state->query, state->cursor, document, slot->tts_values,
+					   slot->tts_isnull);
+	return true;
 }
 
 /*
@@ -231,6 +247,7 @@ pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
 {
 	PnsScanState *state = (PnsScanState *) node->fdw_state;
 	PnsDocument pipeline;
+	int64		skipped;
 
 	ExplainPropertyText("MongoDB Collection", pns_query_label(state->query), es);
 	if (es->analyze)
@@ -241,7 +258,8 @@ pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
 	/* what is only known while executing stays a placeholder */
 	state->executing = false;
 	state->query->guards = false;
-	if (!pns_query_make_pipeline(state->query, operand_value, state, &pipeline))
+	if (!pns_query_make_pipeline(state->query, operand_value, state, &pipeline,
+								 &skipped))
 	{
 		ExplainPropertyText("MongoDB Command", "none, as no document can match", es);
 		return;
@@ -270,7 +288,8 @@ open_cursor(PnsScanState *state)
 		state->query->is_old_server =
 			pns_mongo_wire_version(connection) < PNS_MONGO_WIRE_5_0;
 	}
-	if (!pns_query_make_pipeline(state->query, operand_value, state, &pipeline))
+	if (!pns_query_make_pipeline(state->query, operand_value, state, &pipeline,
+								 &state->skipped))
 		state->done = true;
 	else
 	{

@@ -330,7 +330,7 @@ write_walk(PnsTermWriter *writer, const char *key, const PnsTermColumn *column, 
 	write_key(writer, "1", field, "$$p");
 	pns_term_write_template(writer, "2",
 							!is_index ? "null" :
-							psprintf("{$cond: [{$isArray: ['$$p']}, {$arrayElemAt: ['$$p', %s]}, null]}",
+							psprintf("{$cond: [{$isArray: ['$$p']}, {$ifNull: [{$arrayElemAt: ['$$p', %s]}, null]}, null]}",
 									 field),
 							NIL);
 	pns_bson_close(builder);

@@ -55,6 +55,7 @@ typedef struct PnsLimitValues
 	int64		count;
 	bool		offset_known;
 	int64		offset;
+	bool		skips_here;		/* the rows of the offset come all the same */
 } PnsLimitValues;
 
 extern void pns_limit_add_path(PlannerInfo *root, PnsRelation *relation,

@@ -126,6 +126,9 @@ def misfits(db):
     db.foreign_table("e", "m", COLUMNS, database="order", collection="t")
     for query in ("SELECT m FROM e ORDER BY n LIMIT 1", "SELECT m FROM e ORDER BY n DESC LIMIT 1",
                   "SELECT m FROM e ORDER BY f DESC NULLS LAST, n OFFSET 3",
+                  "SELECT m FROM e ORDER BY f OFFSET 5", "SELECT m FROM e ORDER BY f LIMIT 2 OFFSET 9",
+                  "SELECT f, count(*) FROM e GROUP BY f ORDER BY f LIMIT 2 OFFSET 6",
+                  "SELECT a.m FROM e a JOIN e b ON a.m = b.m ORDER BY b.f LIMIT 2 OFFSET 9",
                   "SELECT m FROM e ORDER BY at LIMIT 1", "SELECT m FROM e ORDER BY b LIMIT 2",
                   "SELECT m FROM e WHERE n IS NULL ORDER BY m LIMIT 1",
                   "SELECT m FROM e WHERE n IS NOT NULL ORDER BY m DESC LIMIT 1"):
@@ -169,6 +172,28 @@ def limits(db):
         "rows that are locked")
 
 
+def elements(db):
+    """Nothing at the place of an element is NULL, and rows are left out after a look."""
+    db.foreign_table("a", "m", "_id int NOT NULL, first int OPTIONS (field 'a.0')",
+                     database="order", collection="a")
+    mongo_client()["order"].a.insert_many(
+        [{"_id": 1, "a": []}, {"_id": 2, "a": [3]}, {"_id": 3}, {"_id": 4, "a": [None]},
+         {"_id": 5, "a": {"0": 2}}, {"_id": 6, "a": [4]}])
+    is_(db.rows("SELECT first, _id FROM a ORDER BY first, _id DESC"),
+        [(2, 5), (3, 2), (4, 6), (None, 4), (None, 3), (None, 1)], "elements that are not there")
+    db.execute("PREPARE chosen AS SELECT _id FROM a ORDER BY first, _id DESC LIMIT $1 OFFSET $2")
+    for plans in ("force_custom_plan", "force_generic_plan"):
+        db.execute(f"SET plan_cache_mode = {plans}")
+        plan = db.explain("EXECUTE chosen (2, 3)")
+        ok("Limit" not in plan and "$skip" not in plan, f"{plans}: an offset is taken here", plan)
+        for arguments, expected in (("2, 3", [4, 3]), ("2, 0", [5, 2]), ("2, 5", [1]),
+                                    ("2, 6", []), ("NULL, 4", [3, 1]), ("0, 2", []),
+                                    ("1, NULL", [5])):
+            is_([row[0] for row in db.rows(f"EXECUTE chosen ({arguments})")], expected,
+                f"{plans}: LIMIT and OFFSET {arguments}")
+    db.execute("RESET plan_cache_mode")
+
+
 def commands(db):
     """Where no value can be NULL a sort is one by the field, else by a key."""
     db.foreign_table("k", "m", "_id int NOT NULL, n int NOT NULL, f float8 NOT NULL, "
@@ -205,6 +230,7 @@ with database() as db:
     client["order"].t.insert_many(DOCUMENTS)
     agree(db)
     misfits(db)
+    elements(db)
     limits(db)
     commands(db)
     client.drop_database("order")
