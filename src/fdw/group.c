@@ -1,16 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * group.c
- *	  GROUP BY, DISTINCT and aggregates, done by MongoDB.
+ *	  GROUP BY, DISTINCT and aggregates, done by MongoDB: planning.
  *
- * The rows of a table or a join become one $group, and behind it a $project
- * makes the values of the aggregates.  A group's row has its keys under g0,
- * g1, ... and its aggregates under a0, a1, ...  Terms over groups (HAVING,
- * ORDER BY) find them there.
- *
- * Only rows that MongoDB selects exactly can be grouped there.  A value that
- * does not fit, where that is an error, is carried along in its group, and
- * the group's row raises it.
+ * Only rows that MongoDB selects exactly can be grouped there.  Aggregates
+ * with DISTINCT divide the groups by their argument, which can be done once:
+ * with two of them that differ in it, PostgreSQL computes all.
  *
  * An aggregate without GROUP BY has one row even of nothing, for which MongoDB
  * returns no document: group_row.c makes it.  As its HAVING has to be asked
@@ -40,17 +35,13 @@ static bool add_key(PnsRelation *relation, Expr *expr, Oid eqop);
 static bool add_target(PnsRelation *relation, PathTarget *target, List *clauses);
 static bool add_parts(Node *node, PnsRelation *relation);
 static bool add_aggregate(PnsRelation *relation, Aggref *aggref);
+static bool divides_alike(const PnsRelation *relation, const Aggref *aggref);
+static Expr *argument_of(const Aggref *aggref);
 static bool fits_document(const PnsRelation *relation);
 static bool is_bounded(Expr *expr);
 static void add_having(PnsRelation *relation, List *clauses);
 static void add_path_of(PlannerInfo *root, PnsRelation *relation, PathTarget *target,
 						List *having);
-static PnsTermOutput *make_output(Expr *expr, const char *field, bool never_null);
-static void append_key(PnsPipeline *pipeline, int number, const PnsTerm *key);
-static PnsTerm *compile(Expr *expr, const PnsTermContext *context);
-static bool is_string(const PnsTerm *term);
-static void append_overflow(PnsBsonBuilder *builder, const PnsGroup *group, bool has_bad);
-static void append_having(PnsPipeline *pipeline, const PnsTerm *condition, bool has_bad);
 
 /*
  * pns_group_add_paths offers to group rows, or to aggregate all of them.
@@ -144,34 +135,52 @@ add_target(PnsRelation *relation, PathTarget *target, List *clauses)
 }
 
 /*
- * add_key adds a group key.  False where MongoDB does not tell its values
- * apart as PostgreSQL does.
- *
- * What names no column is left alone: the planner would take a parameter for
- * the row's value wherever else it stands in the plan.
+ * add_key adds a group key.  False where it cannot be one.
  */
 static bool
 add_key(PnsRelation *relation, Expr *expr, Oid eqop)
 {
 	PnsTermContext context = pns_relation_context(relation->input);
-	TypeCacheEntry *type = lookup_type_cache(exprType((Node *) expr), TYPECACHE_EQ_OPR);
 	PnsTerm    *term;
 
 	if (list_member(relation->keys, expr))
 		return true;
-	if (type->eq_opr != eqop || !contain_var_clause((Node *) expr) ||
-		!pns_upper_pushes(relation->input, expr))
+	if (!pns_upper_pushes(relation->input, expr))
 		return false;
-	term = pns_term_compile(expr, &context);
+	term = pns_group_key(expr, eqop, &context);
+	if (term == NULL)
+		return false;
+
+	relation->outputs = lappend(relation->outputs,
+								pns_upper_make_output(expr, psprintf("g%d", list_length(relation->keys)),
+													  term->never_null));
+	relation->keys = lappend(relation->keys, expr);
+	return true;
+}
+
+/*
+ * pns_group_key compiles what rows are grouped by.  NULL where MongoDB does not
+ * tell its values apart as an operator of PostgreSQL's does.
+ *
+ * What names no column is left alone: the planner would take a parameter for
+ * the row's value wherever else it stands in the plan.
+ */
+PnsTerm *
+pns_group_key(Expr *expr, Oid eqop, const PnsTermContext *context)
+{
+	TypeCacheEntry *type = lookup_type_cache(exprType((Node *) expr), TYPECACHE_EQ_OPR);
+	PnsTerm    *term;
+
+	if (type->eq_opr != eqop || !contain_var_clause((Node *) expr))
+		return NULL;
+	term = pns_term_compile(expr, context);
 	if (term == NULL || term->may_fail)
-		return false;
+		return NULL;
 
 	switch (term->class)
 	{
 		case PNS_CLASS_TEXT:
-			if (!get_collation_isdeterministic(exprCollation((Node *) expr)))
-				return false;
-			break;
+			return get_collation_isdeterministic(exprCollation((Node *) expr)) ? term : NULL;
 		case PNS_CLASS_INT:
 		case PNS_CLASS_NUMERIC:
 		case PNS_CLASS_FLOAT8:
@@ -180,16 +189,10 @@ add_key(PnsRelation *relation, Expr *expr, Oid eqop)
 		case PNS_CLASS_TIMESTAMP:
 		case PNS_CLASS_DATE:
 		case PNS_CLASS_OBJECTID:
-			break;
+			return term;
 		default:
-			return false;
+			return NULL;
 	}
-
-	relation->outputs = lappend(relation->outputs,
-								make_output(expr, psprintf("g%d", list_length(relation->keys)),
-											term->never_null));
-	relation->keys = lappend(relation->keys, expr);
-	return true;
 }
 
 /*
@@ -227,17 +230,51 @@ add_aggregate(PnsRelation *relation, Aggref *aggref)
 	if (aggref->aggfilter != NULL && !pns_upper_pushes(relation->input, aggref->aggfilter))
 		return false;
 	if (aggref->args != NIL &&
-		!pns_upper_pushes(relation->input, linitial_node(TargetEntry, aggref->args)->expr))
+		!pns_upper_pushes(relation->input, argument_of(aggref)))
 		return false;
 	aggregate = pns_aggregate_create(aggref, list_length(relation->aggregates), &context);
-	if (aggregate == NULL)
+	if (aggregate == NULL || !divides_alike(relation, aggref))
 		return false;
 	if (pns_aggregate_is_canonical(aggregate))
 		relation->outputs = lappend(relation->outputs,
-									make_output((Expr *) aggref, aggregate->field,
-												pns_aggregate_is_never_null(aggregate)));
+									pns_upper_make_output((Expr *) aggref, aggregate->field,
+														  pns_aggregate_is_never_null(aggregate)));
 	relation->aggregates = lappend(relation->aggregates, aggref);
 	return true;
+}
+
+/*
+ * divides_alike tells whether a DISTINCT aggregate divides the groups of a
+ * relation as those do that are there already: by the same values of the same
+ * rows.
+ */
+static bool
+divides_alike(const PnsRelation *relation, const Aggref *aggref)
+{
+	PnsTermContext context = pns_relation_context(relation->input);
+	ListCell   *lc;
+
+	if (pns_aggregate_create(aggref, 0, &context)->distinct == NULL)
+		return true;
+	foreach(lc, relation->aggregates)
+	{
+		const Aggref *other = lfirst_node(Aggref, lc);
+
+		if (pns_aggregate_create(other, 0, &context)->distinct != NULL &&
+			!(equal(argument_of(aggref), argument_of(other)) &&
+			  equal(aggref->aggfilter, other->aggfilter)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * argument_of returns the argument of an aggregate that has one.
+ */
+static Expr *
+argument_of(const Aggref *aggref)
+{
+	return linitial_node(TargetEntry, aggref->args)->expr;
 }
 
 /*
@@ -249,11 +286,22 @@ static bool
 fits_document(const PnsRelation *relation)
 {
 	PnsTermContext context = pns_relation_context(relation->input);
+	List	   *keys = list_copy(relation->keys);
 	bool		has_columns = false;
 	int			nwide = 0;
 	ListCell   *lc;
 
-	foreach(lc, relation->keys)
+	foreach(lc, relation->aggregates)
+	{
+		Aggref	   *aggref = lfirst_node(Aggref, lc);
+		PnsAggregate *aggregate = pns_aggregate_create(aggref, 0, &context);
+
+		if (aggregate->distinct != NULL)
+			keys = list_append_unique(keys, argument_of(aggref));
+		else if (pns_aggregate_is_wide(aggregate) && !is_bounded(argument_of(aggref)))
+			nwide++;
+	}
+	foreach(lc, keys)
 	{
 		Expr	   *key = (Expr *) lfirst(lc);
 		const PnsTerm *term = pns_term_compile(key, &context);
@@ -265,14 +313,6 @@ fits_document(const PnsRelation *relation)
 		if (IsA(key, Var))
 			has_columns = true;
 		else
-			nwide++;
-	}
-	foreach(lc, relation->aggregates)
-	{
-		Aggref	   *aggref = lfirst_node(Aggref, lc);
-
-		if (pns_aggregate_is_wide(pns_aggregate_create(aggref, 0, &context)) &&
-			!is_bounded(linitial_node(TargetEntry, aggref->args)->expr))
 			nwide++;
 	}
 	return nwide + has_columns <= 1;
@@ -378,274 +418,4 @@ pns_group_tlist(const PnsRelation *relation)
 		tlist = lappend(tlist, makeTargetEntry(copyObject((Expr *) lfirst(lc)),
 											   list_length(tlist) + 1, NULL, false));
 	return tlist;
-}
-
-/*
- * pns_group_create compiles the description of groups, or of none.
- */
-PnsGroup *
-pns_group_create(List *description, const PnsTermContext *context)
-{
-	PnsGroup   *group;
-	PnsTermContext over = {NIL, NIL};
-	ListCell   *lc;
-
-	if (description == NIL)
-		return NULL;
-
-	group = palloc0(sizeof(PnsGroup));
-	foreach(lc, (List *) list_nth(description, PNS_GROUP_KEYS))
-	{
-		PnsTerm    *key = compile((Expr *) lfirst(lc), context);
-		char	   *field = psprintf("g%d", foreach_current_index(lc));
-
-		group->keys = lappend(group->keys, key);
-		group->columns = pns_upper_add_columns(group->columns, key->columns);
-		group->compares_strings |= is_string(key);
-		group->outputs = lappend(group->outputs,
-								 make_output((Expr *) lfirst(lc), field, key->never_null));
-	}
-	foreach(lc, (List *) list_nth(description, PNS_GROUP_AGGREGATES))
-	{
-		Aggref	   *aggref = lfirst_node(Aggref, lc);
-		PnsAggregate *aggregate =
-		pns_aggregate_create(aggref, foreach_current_index(lc), context);
-
-		/* elog: it could be when it was planned */
-		if (aggregate == NULL)
-			elog(ERROR, "an aggregate cannot be said to MongoDB");
-		group->aggregates = lappend(group->aggregates, aggregate);
-		group->columns = pns_upper_add_columns(group->columns, aggregate->columns);
-		group->compares_strings |= is_string(aggregate->value) ||
-			is_string(aggregate->filter);
-		if (pns_aggregate_is_canonical(aggregate))
-			group->outputs = lappend(group->outputs,
-									 make_output((Expr *) aggref, aggregate->field,
-												 pns_aggregate_is_never_null(aggregate)));
-	}
-	group->columns = pns_upper_add_vars(group->columns,
-										(List *) list_nth(description, PNS_GROUP_LOOKED_AT),
-										context);
-	over.outputs = group->outputs;
-	foreach(lc, (List *) list_nth(description, PNS_GROUP_HAVING))
-	{
-		PnsTerm    *condition = compile((Expr *) lfirst(lc), &over);
-
-		group->having = lappend(group->having, condition);
-		group->compares_strings |= is_string(condition);
-	}
-	return group;
-}
-
-/*
- * is_string tells whether a term (or NULL) is a string or compares some.
- */
-static bool
-is_string(const PnsTerm *term)
-{
-	return term != NULL && (term->has_strings || term->class == PNS_CLASS_TEXT ||
-							term->class == PNS_CLASS_ENUM);
-}
-
-/*
- * compile compiles a term that could be compiled when it was planned.
- */
-static PnsTerm *
-compile(Expr *expr, const PnsTermContext *context)
-{
-	PnsTerm    *term = pns_term_compile(expr, context);
-
-	/* elog: it could be when it was planned */
-	if (term == NULL)
-		elog(ERROR, "an expression over groups cannot be said to MongoDB");
-	return term;
-}
-
-/*
- * pns_group_has_overflow tells whether a group's aggregates may have an error
- * to raise.
- */
-bool
-pns_group_has_overflow(const PnsGroup *group)
-{
-	ListCell   *lc;
-
-	foreach(lc, group->aggregates)
-	{
-		if (pns_aggregate_may_overflow((PnsAggregate *) lfirst(lc)))
-			return true;
-	}
-	return false;
-}
-
-/*
- * pns_group_is_whole tells whether all rows are one group, which there is even
- * without rows.
- */
-bool
-pns_group_is_whole(const PnsGroup *group)
-{
-	return group->keys == NIL;
-}
-
-/*
- * pns_group_open appends the stage that groups, and leaves it open for what a
- * group keeps of a value that does not fit.
- */
-void
-pns_group_open(PnsPipeline *pipeline, const PnsGroup *group)
-{
-	PnsBsonBuilder *builder = &pipeline->builder;
-	ListCell   *lc;
-
-	pns_pipeline_open_stage(pipeline, "$group");
-	if (group->keys == NIL)
-		pns_bson_append_null(builder, "_id");
-	else
-	{
-		pns_bson_open_document(builder, "_id");
-		foreach(lc, group->keys)
-			append_key(pipeline, foreach_current_index(lc), (PnsTerm *) lfirst(lc));
-		pns_bson_close(builder);
-	}
-	foreach(lc, group->aggregates)
-		pns_aggregate_append_accumulators(pipeline, (PnsAggregate *) lfirst(lc));
-}
-
-/*
- * pns_group_close closes that stage and appends those that make rows of the
- * groups.  With has_bad a group keeps in PNS_ROW_BAD a value that does not
- * fit, which HAVING must not hide.
- */
-void
-pns_group_close(PnsPipeline *pipeline, const PnsGroup *group, bool has_bad)
-{
-	PnsBsonBuilder *builder = &pipeline->builder;
-	bool		has_overflow = pns_group_has_overflow(group);
-	ListCell   *lc;
-
-	pns_pipeline_close_stage(pipeline);
-
-	pns_pipeline_open_stage(pipeline, "$project");
-	pns_bson_append_int32(builder, "_id", 0);
-	foreach(lc, group->keys)
-		pns_bson_append_cstring(builder, psprintf("g%d", foreach_current_index(lc)),
-								psprintf("$_id.g%d", foreach_current_index(lc)));
-	foreach(lc, group->aggregates)
-		pns_aggregate_append_result(pipeline, (PnsAggregate *) lfirst(lc));
-	if (has_overflow)
-		append_overflow(builder, group, has_bad);
-	else if (has_bad)
-		pns_bson_append_int32(builder, PNS_ROW_BAD, 1);
-	pns_pipeline_close_stage(pipeline);
-
-	foreach(lc, group->having)
-		append_having(pipeline, (PnsTerm *) lfirst(lc), has_bad || has_overflow);
-}
-
-/*
- * append_key appends a group key.  -0 and 0, which PostgreSQL has in one
- * group, become the same.
- */
-static void
-append_key(PnsPipeline *pipeline, int number, const PnsTerm *key)
-{
-	PnsBsonBuilder *builder = &pipeline->builder;
-	char	   *name = psprintf("g%d", number);
-
-	if (key->class != PNS_CLASS_FLOAT8)
-	{
-		pns_term_append(builder, name, key, pipeline->operand_value, pipeline->state);
-		return;
-	}
-
-	pns_bson_open_document(builder, name);
-	pns_bson_open_array(builder, "$add");
-	pns_term_append(builder, "0", key, pipeline->operand_value, pipeline->state);
-	pns_bson_append_double(builder, "1", 0.0);
-	pns_bson_close(builder);
-	pns_bson_close(builder);
-}
-
-/*
- * append_overflow appends what a group has to raise: a value that does not
- * fit, or that a sum of finite numbers is none.
- */
-static void
-append_overflow(PnsBsonBuilder *builder, const PnsGroup *group, bool has_bad)
-{
-	int			n = 0;
-	ListCell   *lc;
-
-	pns_bson_open_document(builder, PNS_ROW_BAD);
-	pns_bson_open_array(builder, "$ifNull");
-	if (has_bad)
-		pns_bson_append_cstring(builder, "0", "$" PNS_ROW_BAD);
-	else
-		pns_bson_append_null(builder, "0");
-	pns_bson_open_document(builder, "1");
-	pns_bson_open_array(builder, "$cond");
-	pns_bson_open_document(builder, "0");
-	pns_bson_open_array(builder, "$or");
-	foreach(lc, group->aggregates)
-	{
-		const PnsAggregate *aggregate = (PnsAggregate *) lfirst(lc);
-
-		if (pns_aggregate_may_overflow(aggregate))
-			pns_aggregate_append_overflow(builder, pns_bson_index(n++), aggregate);
-	}
-	pns_bson_close(builder);
-	pns_bson_close(builder);
-	pns_bson_open_document(builder, "1");
-	pns_bson_append_bool(builder, PNS_ROW_OVERFLOW, true);
-	pns_bson_close(builder);
-	pns_bson_append_null(builder, "2");
-	pns_bson_close(builder);
-	pns_bson_close(builder);
-	pns_bson_close(builder);
-	pns_bson_close(builder);
-}
-
-/*
- * append_having appends the stage that demands a condition of groups; those
- * that have something to raise pass.
- */
-static void
-append_having(PnsPipeline *pipeline, const PnsTerm *condition, bool has_bad)
-{
-	PnsBsonBuilder *builder = &pipeline->builder;
-
-	pns_pipeline_open_stage(pipeline, "$match");
-	if (has_bad)
-	{
-		pns_bson_open_array(builder, "$or");
-		pns_bson_open_document(builder, "0");
-	}
-	pns_term_append_true(builder, "$expr", condition, pipeline->operand_value,
-						 pipeline->state);
-	if (has_bad)
-	{
-		pns_bson_close(builder);
-		pns_bson_open_document(builder, "1");
-		pns_bson_open_document(builder, PNS_ROW_BAD);
-		pns_bson_append_cstring(builder, "$type", "object");
-		pns_bson_close(builder);
-		pns_bson_close(builder);
-		pns_bson_close(builder);
-	}
-	pns_pipeline_close_stage(pipeline);
-}
-
-/*
- * make_output makes what terms over groups know of an expression.
- */
-static PnsTermOutput *
-make_output(Expr *expr, const char *field, bool never_null)
-{
-	PnsTermOutput *output = palloc0(sizeof(PnsTermOutput));
-
-	output->expr = expr;
-	output->field = field;
-	output->never_null = never_null;
-	return output;
 }

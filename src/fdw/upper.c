@@ -63,6 +63,20 @@ pns_relation_context(const PnsRelation *relation)
 }
 
 /*
+ * pns_upper_make_output makes what terms over groups know of an expression.
+ */
+PnsTermOutput *
+pns_upper_make_output(Expr *expr, const char *field, bool never_null)
+{
+	PnsTermOutput *output = palloc0(sizeof(PnsTermOutput));
+
+	output->expr = expr;
+	output->field = field;
+	output->never_null = never_null;
+	return output;
+}
+
+/*
  * add_ordered_path offers to sort the result of a query remotely.  The rows of
  * tables and joins have been offered in the query's order already.
  */

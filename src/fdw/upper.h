@@ -77,6 +77,8 @@ typedef enum PnsAggregateKind
 	PNS_AGGREGATE_SUM_DOUBLE,
 	PNS_AGGREGATE_AVG,			/* of integers, as numeric: divided here */
 	PNS_AGGREGATE_AVG_DOUBLE,
+	PNS_AGGREGATE_VARIANCE,		/* of int2 and int4, as numeric: finished here */
+	PNS_AGGREGATE_VARIANCE_LONG,	/* the same of int8 */
 	PNS_AGGREGATE_MIN,
 	PNS_AGGREGATE_MAX
 } PnsAggregateKind;
@@ -85,20 +87,42 @@ typedef enum PnsAggregateKind
 typedef struct PnsAggregate
 {
 	PnsAggregateKind kind;
+	bool		sample;			/* VARIANCE: of a sample, not a population */
+	bool		deviation;		/* VARIANCE: its root */
 	int			number;
 	char	   *field;			/* its value's, behind the $group */
 	PnsTerm    *value;			/* NULL for ROWS; for COUNT whether it counts */
 	PnsTerm    *filter;			/* or NULL */
+	PnsTerm    *distinct;		/* NULL, or what rows are grouped by before,
+								 * and "value" is a term over these groups */
+	PnsTerm    *distinct_filter;	/* which rows are; NULL for all */
 	List	   *columns;		/* of PnsTermColumn: what it is made of */
 } PnsAggregate;
+
+/* Where a DISTINCT aggregate finds its argument's value, in groups by it. */
+#define PNS_GROUP_DISTINCT "d"
+#define PNS_AGGREGATE_DISTINCT "_id." PNS_GROUP_DISTINCT
 
 extern PnsAggregate *pns_aggregate_create(const Aggref *aggref, int number,
 										  const PnsTermContext *context);
 extern bool pns_aggregate_is_canonical(const PnsAggregate *aggregate);
 extern bool pns_aggregate_is_wide(const PnsAggregate *aggregate);
 extern bool pns_aggregate_is_never_null(const PnsAggregate *aggregate);
+extern const char *pns_aggregate_parts(const PnsAggregate *aggregate);
+extern char *pns_aggregate_field(const PnsAggregate *aggregate, const char *suffix);
+
+/* ---------- aggregate_stages.c ---------- */
+
 extern void pns_aggregate_append_accumulators(PnsPipeline *pipeline,
 											  const PnsAggregate *aggregate);
+extern void pns_aggregate_append_combined(PnsPipeline *pipeline,
+										  const PnsAggregate *aggregate);
+
+/* ---------- aggregate_result.c ---------- */
+
+extern bool pns_aggregate_keeps_odd(const PnsAggregate *aggregate);
+extern void pns_aggregate_append_odd_values(PnsBsonBuilder *builder, const char *key,
+											bool infinities);
 extern void pns_aggregate_append_result(PnsPipeline *pipeline, const PnsAggregate *aggregate);
 extern bool pns_aggregate_may_overflow(const PnsAggregate *aggregate);
 extern void pns_aggregate_append_overflow(PnsBsonBuilder *builder, const char *key,
@@ -120,6 +144,7 @@ typedef struct PnsGroup
 {
 	List	   *keys;			/* of PnsTerm */
 	List	   *aggregates;		/* of PnsAggregate */
+	const PnsAggregate *distinct;	/* one of those that are DISTINCT, or NULL */
 	List	   *having;			/* of PnsTerm: what is demanded of groups */
 	List	   *columns;		/* of PnsTermColumn: what they are made of */
 	List	   *outputs;		/* of PnsTermOutput: for terms over groups */
@@ -132,6 +157,10 @@ extern void pns_group_add_distinct_path(PlannerInfo *root, PnsRelation *input,
 										RelOptInfo *distinct_rel);
 extern List *pns_group_describe(const PnsRelation *relation);
 extern List *pns_group_tlist(const PnsRelation *relation);
+extern PnsTerm *pns_group_key(Expr *expr, Oid eqop, const PnsTermContext *context);
+
+/* ---------- group_stages.c ---------- */
+
 extern PnsGroup *pns_group_create(List *description, const PnsTermContext *context);
 extern bool pns_group_is_whole(const PnsGroup *group);
 extern bool pns_group_has_overflow(const PnsGroup *group);
@@ -151,6 +180,7 @@ extern void pns_group_row_read_nothing(PnsGroupRow *row, Datum *values, bool *nu
 /* ---------- upper.c ---------- */
 
 extern PnsTermContext pns_relation_context(const PnsRelation *relation);
+extern PnsTermOutput *pns_upper_make_output(Expr *expr, const char *field, bool never_null);
 extern List *pns_upper_add_columns(List *columns, List *others);
 extern List *pns_upper_add_vars(List *columns, List *vars, const PnsTermContext *context);
 extern bool pns_upper_pushes(const PnsRelation *relation, Expr *expr);

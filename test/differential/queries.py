@@ -143,14 +143,24 @@ class Queries:
             choices = [f"count({name})"]
             if kind in ("int2", "int4", "int8", "numeric"):
                 choices += [f"sum({name})", f"min({name})", f"max({name})"]
-                choices += [f"avg({name})"] * (kind != "numeric")
+                choices += [f"count(DISTINCT {name})", f"sum(DISTINCT {name})"]
+                if kind != "numeric":
+                    function = self.rng.choice(
+                        ["var_pop", "var_samp", "stddev_pop", "stddev"]
+                    )
+                    choices += [f"avg({name})", f"{function}({name})"]
             elif kind in ("float4", "float8", "text", "char", "varchar", "date"):
                 choices += [f"min({name})", f"max({name})", f"count(DISTINCT {name})"]
             elif kind in ("timestamp", "timestamptz", "enum"):
-                choices += [f"min({name})", f"max({name})"]
+                choices += [f"min({name})", f"max({name})", f"count(DISTINCT {name})"]
             elif kind == "bool":
-                choices += [f"bool_and({name})", f"bool_or({name})"]
-            targets.append((self.rng.choice(choices), used))
+                choices += [f"bool_and({name})", f"bool_or({name})", f"count(DISTINCT {name})"]
+            aggregate = self.rng.choice(choices)
+            if self.rng.random() < 0.15:
+                condition = self.conditions.leaf()
+                aggregate += f" FILTER (WHERE {condition.render(Operand.literal)})"
+                used |= condition.used()
+            targets.append((aggregate, used))
         return tuple(targets)
 
     def aggregate(self):

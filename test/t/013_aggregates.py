@@ -6,6 +6,7 @@ and their types have to be the same.
 """
 import datetime
 import os
+import random
 
 from bson import Decimal128, Int64, ObjectId
 
@@ -133,12 +134,53 @@ QUERIES = [
     ("SELECT DISTINCT coalesce(g, 0) FROM {t}", True),
     ("SELECT DISTINCT x FROM {t}", None),
     ("SELECT DISTINCT count(*) FROM {t} GROUP BY g", None),
-    ("SELECT count(DISTINCT g), sum(DISTINCT n) FROM {t}", None),
+    ("SELECT count(DISTINCT g), sum(DISTINCT n) FROM {t}", False),
     ("SELECT min(DISTINCT n), max(DISTINCT n) FROM {t}", True),
+    ("SELECT count(DISTINCT n), sum(DISTINCT n), avg(DISTINCT n), stddev(DISTINCT n) FROM {t}",
+     True),
+    ("SELECT g, count(DISTINCT s), count(*), sum(n), avg(k), min(f), max(f), sum(f), avg(f), "
+     "variance(n), count(n), min(s) FROM {t} GROUP BY g", False),
+    ("SELECT g, count(DISTINCT s), count(*), sum(n), avg(k), min(f), max(f), sum(f), avg(f), "
+     "variance(n), count(n), bool_or(b), max(at) FROM {t} GROUP BY g", True),
+    ("SELECT count(DISTINCT f), sum(DISTINCT f), avg(DISTINCT f) FROM {t} WHERE f < 100", True),
+    ("SELECT g, count(DISTINCT f) FROM {t} GROUP BY g", True),
+    ("SELECT count(DISTINCT b), count(DISTINCT b) FILTER (WHERE n > 1) FROM {t}", False),
+    ("SELECT g, count(DISTINCT b) FILTER (WHERE n > 1), sum(n) FILTER (WHERE b), "
+     "count(*) FILTER (WHERE n > 1) FROM {t} GROUP BY g", True),
+    ("SELECT count(DISTINCT at), count(DISTINCT at) * 2 FROM {t}", True),
+    ("SELECT count(DISTINCT day), count(DISTINCT day) - count(day) FROM {t}", True),
+    ("SELECT count(DISTINCT o) FROM {t}", True),
+    ("SELECT count(DISTINCT g + 1), count(DISTINCT w) FROM {t} WHERE g < 9", False),
+    ("SELECT count(DISTINCT n) FROM {t} WHERE _id = 999", True),
+    ("SELECT count(DISTINCT n), sum(DISTINCT n), count(*) FROM {t} WHERE _id = 5", True),
+    ("SELECT g, count(DISTINCT n) FROM {t} GROUP BY g HAVING count(DISTINCT n) > 1 "
+     "ORDER BY count(DISTINCT n) DESC, g LIMIT 2", True),
+    ("SELECT s, count(DISTINCT s), count(DISTINCT s) FROM {t} GROUP BY s", True),
+    ("SELECT g, count(DISTINCT x), count(DISTINCT c) FROM {t} GROUP BY g", False),
+    ("SELECT count(DISTINCT 1), count(DISTINCT n) FROM {t}", False),
+    ("SELECT count(DISTINCT s COLLATE \"en-x-icu\") FROM {t}", True),
+    ("SELECT count(DISTINCT (s COLLATE indifferent)) FROM {t}", False),
+    # their own ORDER BY
+    ("SELECT sum(n ORDER BY k), count(n ORDER BY at DESC), avg(DISTINCT n ORDER BY n) FROM {t}",
+     True),
+    ("SELECT sum(f ORDER BY n), sum(n ORDER BY x) FROM {t} WHERE f < 100", False),
+    ("SELECT sum(n ORDER BY x) FROM {t}", False),
+    # variances
+    ("SELECT stddev(n), variance(n), stddev_pop(n), var_pop(n), stddev_samp(n), var_samp(n) "
+     "FROM {t}", True),
+    ("SELECT stddev(small), variance(small), stddev_pop(small), var_pop(small), "
+     "stddev_samp(small), var_samp(small) FROM {t}", True),
+    ("SELECT stddev(k), variance(k), stddev_pop(k), var_pop(k), stddev_samp(k), var_samp(k) "
+     "FROM {t}", True),
+    ("SELECT g, stddev(n), variance(k), var_pop(n), stddev_pop(k) FROM {t} GROUP BY g", True),
+    ("SELECT stddev(n), var_pop(n), variance(k), stddev_pop(k) FROM {t} WHERE _id = 1", True),
+    ("SELECT stddev(n), var_pop(n), variance(k) FROM {t} WHERE _id IN (5, 999)", True),
+    ("SELECT variance(n) FILTER (WHERE n < 100), stddev(k) FILTER (WHERE n > 1) FROM {t}", True),
+    ("SELECT g FROM {t} GROUP BY g HAVING variance(n) > 1 ORDER BY g", True),
+    ("SELECT stddev(f), var_pop(f) FROM {t} WHERE f < 100", False),
     # what is computed here
     ("SELECT array_agg(n ORDER BY _id), string_agg(v, ',' ORDER BY _id) FROM {t}", False),
     ("SELECT jsonb_agg(n ORDER BY _id) FROM {t}", False),
-    ("SELECT stddev(n), variance(n), stddev_pop(n), var_pop(small) FROM {t}", None),
     ("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY n) FROM {t}", False),
     ("SELECT g, b, count(*) FROM {t} GROUP BY ROLLUP (g, b)", False),
     ("SELECT g, grouping(g), count(*) FROM {t} GROUP BY GROUPING SETS ((g), ())", False),
@@ -162,6 +204,8 @@ def agree(db):
                      on_mismatch="null")
     db.execute(f"CREATE TABLE l ({LOCAL}); SET pynomaly_store.enable_pushdown = off; "
                "INSERT INTO l SELECT * FROM t; RESET pynomaly_store.enable_pushdown; ANALYZE l")
+    db.execute("CREATE COLLATION indifferent (provider = icu, locale = 'und-u-ks-level2', "
+               "deterministic = false)")
     for query, shipped in QUERIES:
         expected = typed_rows(db, query.format(t="l"))
         is_(typed_rows(db, query.format(t="t")), expected, query)
@@ -193,6 +237,11 @@ def misfits(db):
     for query in ("SELECT sum(n) FROM e", "SELECT max(s) FROM e", "SELECT count(f) FROM e",
                   "SELECT count(*) FILTER (WHERE n > 0) FROM e",
                   "SELECT sum(_id) FILTER (WHERE b) FROM e",
+                  "SELECT count(DISTINCT n) FROM e", "SELECT stddev(n) FROM e",
+                  "SELECT count(DISTINCT _id) FILTER (WHERE b) FROM e",
+                  "SELECT g, count(DISTINCT _id) FROM e GROUP BY g",
+                  "SELECT count(DISTINCT _id), sum(n) FROM e",
+                  "SELECT sum(_id ORDER BY n) FROM e",
                   "SELECT g FROM e GROUP BY g", "SELECT DISTINCT b FROM e LIMIT 1",
                   "SELECT g, count(*) FROM e GROUP BY g HAVING count(*) > 100",
                   "SELECT b, max(_id) FROM e GROUP BY b ORDER BY max(_id) DESC LIMIT 1",
@@ -223,6 +272,34 @@ def overflows(db, client):
                    message="out of range: overflow")
     db.execute("RESET pynomaly_store.enable_pushdown")
     is_(db.value("SELECT sum(f) FROM big WHERE _id = 1"), 1e308, "1e308 alone is in range")
+
+
+def variances(db, client):
+    """Variances of random numbers of every size have PostgreSQL's digits."""
+    rng = random.Random(4)
+    documents = []
+    for g in range(120):
+        size, base = rng.randint(0, 62), rng.choice([0, 0, 1, -1])
+        for _ in range(rng.randint(1, 9)):
+            k = base * 2**62 + rng.randint(-2**size, 2**size - 1)
+            documents.append({"_id": len(documents), "g": g, "k": Int64(k),
+                              "n": rng.randint(-2**(size // 2), 2**(size // 2) - 1)})
+    documents += [{"_id": -1, "g": -1, "k": Int64(2**63 - 1), "n": 2**31 - 1},
+                  {"_id": -2, "g": -1, "k": Int64(-2**63), "n": -2**31}]
+    client["aggregate"].many.insert_many(documents)
+    db.foreign_table("many", "m", "_id int, g int, k int8, n int", database="aggregate")
+    query = "SELECT g, " + ", ".join(
+        f"{function}({column})::text" for column in ("k", "n")
+        for function in ("var_pop", "var_samp", "stddev_pop", "stddev_samp")
+    ) + " FROM many GROUP BY g ORDER BY g"
+    shipped = db.rows(query)
+    ok('"$group"' in db.explain(query), "variances are shipped")
+    db.execute("SET pynomaly_store.enable_pushdown = off")
+    for left, right in zip(shipped, db.rows(query)):
+        if left != right:
+            is_(left, right, "the variances of a group")
+    is_(shipped, db.rows(query), f"the variances of {len(shipped)} groups")
+    db.execute("RESET pynomaly_store.enable_pushdown")
 
 
 def parameters(db):
@@ -293,6 +370,7 @@ with mongo_client() as client, database() as db:
     agree(db)
     misfits(db)
     overflows(db, client)
+    variances(db, client)
     parameters(db)
     partitions(db, client)
     switches(db)
