@@ -223,4 +223,24 @@ extern bool pns_base_input_safe(FmgrInfo *function, char *string, Oid io_param,
 								int32 typmod, Datum *result);
 #endif
 
+/*
+ * What the actions of the JSON parser return, nothing before 16, and how the
+ * parser is given a text, which since 17 can be in memory of the caller's.
+ */
+#include "common/jsonapi.h"
+
+#if PG_VERSION_NUM >= 160000
+typedef JsonParseErrorType PnsJsonResult;
+#define PNS_JSON_RESULT JSON_SUCCESS
+#else
+typedef void PnsJsonResult;
+#define PNS_JSON_RESULT
+#endif
+
+#if PG_VERSION_NUM >= 170000
+#define pns_make_json_lex(json) makeJsonLexContext(NULL, (json), true)
+#else
+#define pns_make_json_lex(json) makeJsonLexContext((json), true)
+#endif
+
 #endif							/* PNS_BASE_COMPAT_H */

@@ -57,6 +57,7 @@ pns_bson_begin(PnsBsonBuilder *builder)
 {
 	initStringInfo(&builder->buffer);
 	builder->depth = 0;
+	builder->spare_depth = 0;
 	open_level(builder);
 }
 
@@ -267,7 +268,7 @@ begin_member(PnsBsonBuilder *builder, PnsBsonType type, const char *key)
 static void
 open_level(PnsBsonBuilder *builder)
 {
-	if (builder->depth > PNS_BSON_MAX_DEPTH)
+	if (builder->depth > PNS_BSON_MAX_DEPTH + builder->spare_depth)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("document is nested too deeply"),

@@ -199,6 +199,8 @@ struct PnsConverter
 extern void pns_converter_init(PnsConverter *converter, Oid type, int32 typmod,
 							   bool null_on_mismatch,
 							   PnsJsonFormat json_format);
+extern Oid	pns_true_element_type(Oid type);
+extern bool pns_type_has_values(Oid type);
 
 /* in convert_number.c */
 extern PnsFit pns_convert_int2(PnsConverter *converter, const PnsBsonValue *value, Datum *result);
@@ -227,6 +229,7 @@ extern PnsFit pns_convert_objectid(PnsConverter *converter, const PnsBsonValue *
 extern PnsFit pns_convert_uuid(PnsConverter *converter, const PnsBsonValue *value, Datum *result);
 extern void pns_convert_enum_init(PnsConverter *converter);
 extern void pns_convert_input_init(PnsConverter *converter);
+extern bool pns_parse_uuid(const char *str, const char *end, uint8 *bytes);
 
 /* in convert_array.c */
 extern void pns_convert_array_init(PnsConverter *converter, Oid element_type);
@@ -281,6 +284,7 @@ pns_bson_key_end(const uint8 *key, const uint8 *end)
 
 #define PNS_DECIMAL_DIGITS 36	/* room for what 128 bits hold, in nines */
 #define PNS_DECIMAL128_SIZE 48	/* of the text of any Decimal128 */
+#define PNS_DECIMAL128_BYTES 16
 #define PNS_DOUBLE_SIZE 32		/* of the JSON text of any double */
 
 typedef enum PnsDecimalKind
@@ -309,5 +313,80 @@ extern bool pns_decimal_fits(const PnsDecimal *decimal, int32 typmod);
 extern void pns_decimal128_to_text(const uint8 *data, char *str);
 extern int	pns_double_to_json(float8 number, char *str);
 extern Numeric pns_double_to_json_numeric(float8 number);
+
+/* ---------- in encode*.c: a Datum to a value ---------- */
+
+/* Appends a value that is not NULL. */
+typedef void (*PnsEncode) (PnsEncoder *encoder, PnsBsonBuilder *builder,
+						   const char *key, Datum value);
+
+struct PnsEncoder
+{
+	PnsEncode	encode;
+	PnsEncoding encoding;		/* type and typmod are a domain's base */
+	bool		may_throw;		/* runs functions whose errors do not tell of
+								 * the column */
+	void	   *state;			/* of the kinds that need some */
+};
+
+extern void pns_encoder_init(PnsEncoder *encoder, const PnsEncoding *encoding);
+extern void pns_encode_refuse(const PnsEncoder *encoder, int sqlerrcode,
+							  const char *detail, const char *hint)
+			pg_attribute_noreturn();
+
+/* in encode_number.c */
+extern void pns_encode_int2(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_int4(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_int8(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_float4(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_float8(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_numeric(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_bool(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+
+/* in encode_date.c */
+extern void pns_encode_timestamp(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_date(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+
+/* in encode_text.c */
+extern void pns_encode_text(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_bpchar(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_name(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_json(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_jsonb(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_bytea(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_uuid(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_objectid(PnsEncoder *encoder, PnsBsonBuilder *builder, const char *key, Datum value);
+extern void pns_encode_output_init(PnsEncoder *encoder);
+
+/* in encode_array.c */
+extern void pns_encode_array_init(PnsEncoder *encoder, Oid element_type);
+
+/* ---------- in decimal_text.c ---------- */
+
+/* What pns_decimal_parse made of a text. */
+typedef enum PnsDecimalParse
+{
+	PNS_DECIMAL_PARSED,
+	PNS_DECIMAL_INEXACT,		/* more digits than a Decimal128 has */
+	PNS_DECIMAL_NO_NUMBER
+} PnsDecimalParse;
+
+extern PnsDecimalParse pns_decimal_parse(const char *str, PnsDecimal *decimal);
+extern bool pns_decimal_to_decimal128(const PnsDecimal *decimal, uint8 *data);
+extern bool pns_decimal_same_number(const PnsDecimal *a, const PnsDecimal *b);
+extern bool pns_text_to_decimal128(const char *str, uint8 *data);
+extern void pns_bson_append_decimal128(PnsBsonBuilder *builder, const char *key, const uint8 *data);
+
+/* ---------- in parse.c ---------- */
+
+extern void pns_parse_jsonb(PnsBsonBuilder *builder, const char *key, Jsonb *json, const char *what);
+extern void pns_parse_json(PnsBsonBuilder *builder, const char *key, text *json, const char *what);
+
+/* ---------- in unwrap.c ---------- */
+
+extern void pns_json_unwrap_members(PnsBsonBuilder *builder, PnsDocument document,
+									bool array, const char *what);
+extern void pns_json_unwrap(PnsBsonBuilder *builder, const char *key,
+							const PnsBsonValue *value, const char *what);
 
 #endif							/* PNS_MONGO_CODEC_H */

@@ -13,8 +13,6 @@
 #include "utils/lsyscache.h"
 
 static PnsConvert find_simple(Oid type);
-static Oid	true_element_type(Oid type);
-static bool is_readable(Oid type);
 
 /*
  * pns_converter_init prepares the conversion to a type that
@@ -42,8 +40,8 @@ pns_converter_init(PnsConverter *converter, Oid type, int32 typmod,
 		pns_convert_domain_init(converter);
 	else if (kind == TYPTYPE_ENUM)
 		pns_convert_enum_init(converter);
-	else if (OidIsValid(true_element_type(type)))
-		pns_convert_array_init(converter, true_element_type(type));
+	else if (OidIsValid(pns_true_element_type(type)))
+		pns_convert_array_init(converter, pns_true_element_type(type));
 	else if (type == pns_mongo_objectid_type())
 		converter->convert = pns_convert_objectid;
 	else
@@ -60,7 +58,7 @@ pns_mongo_check_column_type(Oid type, int32 typmod, bool document,
 {
 	Oid			base = getBaseType(type);
 
-	if (!is_readable(type))
+	if (!pns_type_has_values(type))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("column \"%s\" of type %s cannot be read from a document",
@@ -121,27 +119,30 @@ find_simple(Oid type)
 }
 
 /*
- * true_element_type returns the type of an array's elements.  The vectors of
+ * pns_true_element_type returns the type of an array's elements.  The vectors of
  * the catalogs look like arrays, but are written as strings of their own.
  */
-static Oid
-true_element_type(Oid type)
+Oid
+pns_true_element_type(Oid type)
 {
 	if (type == INT2VECTOROID || type == OIDVECTOROID)
 		return InvalidOid;
 	return get_element_type(type);
 }
 
-/* is_readable refuses pseudo-types and rows, also behind arrays and domains. */
-static bool
-is_readable(Oid type)
+/*
+ * pns_type_has_values refuses pseudo-types and rows, also behind arrays and
+ * domains: a document has no values of them.
+ */
+bool
+pns_type_has_values(Oid type)
 {
 	Oid			base = getBaseType(type);
-	Oid			element = true_element_type(base);
+	Oid			element = pns_true_element_type(base);
 	char		kind;
 
 	if (OidIsValid(element))
-		return is_readable(element);
+		return pns_type_has_values(element);
 	kind = get_typtype(base);
 	return kind != TYPTYPE_PSEUDO && kind != TYPTYPE_COMPOSITE;
 }

@@ -37,7 +37,6 @@ static PnsFit convert_enum(PnsConverter *converter, const PnsBsonValue *value,
 						   Datum *result);
 static PnsFit convert_input(PnsConverter *converter, const PnsBsonValue *value,
 							Datum *result);
-static bool parse_uuid(const char *str, const char *end, uint8 *bytes);
 static Datum copy_bytes(const uint8 *data, uint32 size);
 
 /* pns_convert_bool takes booleans. */
@@ -98,7 +97,7 @@ pns_convert_uuid(PnsConverter *converter, const PnsBsonValue *value,
 	{
 		const char *str = pns_bson_value_string(value, &size);
 
-		if (!parse_uuid(str, str + size, bytes))
+		if (!pns_parse_uuid(str, str + size, bytes))
 			return PNS_MISFIT_SYNTAX;
 	}
 	else if (value->type == PNS_BSON_BINARY)
@@ -219,11 +218,11 @@ convert_input(PnsConverter *converter, const PnsBsonValue *value,
 }
 
 /*
- * parse_uuid reads what uuid_in reads: pairs of hex digits, a hyphen allowed
+ * pns_parse_uuid reads what uuid_in reads: pairs of hex digits, a hyphen allowed
  * behind every second pair, braces around the whole.
  */
-static bool
-parse_uuid(const char *str, const char *end, uint8 *bytes)
+bool
+pns_parse_uuid(const char *str, const char *end, uint8 *bytes)
 {
 	bool		braces = (str < end && *str == '{');
 

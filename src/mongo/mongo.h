@@ -18,6 +18,7 @@
 #include "access/attnum.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 /* A BSON document or array as bytes, its length prefix included. */
@@ -70,13 +71,17 @@ typedef struct PnsBsonValue
 
 #define PNS_BSON_MAX_DEPTH 100
 
+/* Levels that Extended JSON has more than what it says. */
+#define PNS_BSON_WRAPPER_DEPTH 2
+
 /* A document that is being built; its memory is palloc'd. */
 typedef struct PnsBsonBuilder
 {
 	StringInfoData buffer;
 	int			depth;
-	int			starts[PNS_BSON_MAX_DEPTH + 1]; /* offset of each open
-												 * document */
+	int			spare_depth;	/* levels allowed beyond the maximum */
+	int			starts[PNS_BSON_MAX_DEPTH + PNS_BSON_WRAPPER_DEPTH + 1];	/* offset of each open
+																			 * document */
 } PnsBsonBuilder;
 
 extern void pns_bson_begin(PnsBsonBuilder *builder);
@@ -201,6 +206,55 @@ extern PnsDecoder *pns_mongo_decoder_create(const PnsColumn *columns, int ncolum
  */
 extern void pns_mongo_decode(PnsDecoder *decoder, PnsDocument document,
 							 Datum *values, bool *nulls);
+
+/* ---------- in encode.c: a Datum to BSON ---------- */
+
+/* How the values of one column are written. */
+typedef struct PnsEncoding
+{
+	const char *column;			/* for messages, as is collection */
+	const char *collection;
+	Oid			type;
+	int32		typmod;
+	bool		objectid;		/* text is written as ObjectId */
+	bool		round;			/* microseconds are rounded, else an error */
+} PnsEncoding;
+
+typedef struct PnsEncoder PnsEncoder;
+
+/*
+ * Prepare to write the values of a column.  Lives in the current context;
+ * 0A000 where the type cannot be written.
+ */
+extern PnsEncoder *pns_mongo_encoder_create(const PnsEncoding *encoding);
+
+/*
+ * Append a value, which is not NULL, under a key in UTF-8.  What it needs
+ * meanwhile is made in the current context.  22003, 22008, 22P02, 2202E and
+ * 22P05 name column and collection; 54000 where it is nested too deeply.
+ */
+extern void pns_mongo_encode(PnsEncoder *encoder, PnsBsonBuilder *builder,
+							 const char *key, Datum value);
+
+/* ---------- in parse.c: Extended JSON v2 to BSON ---------- */
+
+/*
+ * what says in messages where the JSON comes from ("filter").  22P02 where it
+ * is not an object (an array) or has something malformed under a key that
+ * Extended JSON reserves; 22003 for numbers beyond Decimal128.
+ */
+extern PnsDocument pns_mongo_parse_document(Jsonb *json, const char *what);
+extern PnsDocument pns_mongo_parse_array(Jsonb *json, const char *what);
+
+/*
+ * The same of text of the type json, whose members keep their order: for
+ * commands, sort orders and keys of indexes, where it matters.
+ */
+extern PnsDocument pns_mongo_parse_document_text(text *json, const char *what);
+extern PnsDocument pns_mongo_parse_array_text(text *json, const char *what);
+
+/* Append any value, scalars too. */
+extern void pns_mongo_parse_value(PnsBsonBuilder *builder, const char *key, Jsonb *json);
 
 /* ---------- in mismatch.c: values that do not fit ---------- */
 

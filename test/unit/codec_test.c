@@ -37,6 +37,12 @@ PG_FUNCTION_INFO_V1(nest_bson);
 PG_FUNCTION_INFO_V1(bson_number);
 PG_FUNCTION_INFO_V1(split_path);
 PG_FUNCTION_INFO_V1(check_column_type);
+PG_FUNCTION_INFO_V1(encode_value);
+PG_FUNCTION_INFO_V1(encode_growth);
+PG_FUNCTION_INFO_V1(parse_jsonb);
+PG_FUNCTION_INFO_V1(parse_json);
+PG_FUNCTION_INFO_V1(parse_root);
+PG_FUNCTION_INFO_V1(parse_text_root);
 
 PGDLLEXPORT Datum decode_bson(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum decode_time(PG_FUNCTION_ARGS);
@@ -47,8 +53,16 @@ PGDLLEXPORT Datum nest_bson(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum bson_number(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum split_path(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum check_column_type(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum encode_value(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum encode_growth(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum parse_jsonb(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum parse_json(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum parse_root(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum parse_text_root(PG_FUNCTION_ARGS);
 
 static PnsDecoder *create_decoder(FunctionCallInfo fcinfo, TupleDesc *tupdesc);
+static PnsEncoder *create_encoder(FunctionCallInfo fcinfo);
+static Datum bytes_of(PnsDocument document);
 static PnsDocument document_argument(FunctionCallInfo fcinfo, int n);
 static PnsDocument at_fence(const uint8 *bytes, uint32 size);
 static void damage(uint8 *bytes, uint32 *size, pg_prng_state * random);
@@ -225,6 +239,121 @@ check_column_type(PG_FUNCTION_ARGS)
 {
 	pns_mongo_check_column_type(PG_GETARG_OID(0), -1, PG_GETARG_BOOL(1), "c");
 	PG_RETURN_VOID();
+}
+
+/*
+ * encode_value writes argument 0 as the member "v" of a document.  Argument 1
+ * is the type's modifier; 2 and 3 are the options objectid and round.
+ */
+Datum
+encode_value(PG_FUNCTION_ARGS)
+{
+	PnsEncoder *encoder = create_encoder(fcinfo);
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_mongo_encode(encoder, &builder, "v", PG_GETARG_DATUM(0));
+	PG_RETURN_DATUM(bytes_of(pns_bson_end(&builder)));
+}
+
+/*
+ * encode_growth writes a value as often as argument 4 says, and returns by how
+ * many bytes the encoder's memory has grown after the first time.
+ */
+Datum
+encode_growth(PG_FUNCTION_ARGS)
+{
+	MemoryContext lasting = AllocSetContextCreate(CurrentMemoryContext, "lasting",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "row",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext outer = MemoryContextSwitchTo(lasting);
+	PnsEncoder *encoder = create_encoder(fcinfo);
+	int64		first = 0;
+
+	MemoryContextSwitchTo(row);
+	for (int i = 0; i < PG_GETARG_INT32(4); i++)
+	{
+		PnsBsonBuilder builder;
+
+		pns_bson_begin(&builder);
+		pns_mongo_encode(encoder, &builder, "v", PG_GETARG_DATUM(0));
+		pns_bson_end(&builder);
+		MemoryContextReset(row);
+		if (i == 0)
+			first = MemoryContextMemAllocated(TopMemoryContext, true);
+	}
+	first = MemoryContextMemAllocated(TopMemoryContext, true) - first;
+	MemoryContextSwitchTo(outer);
+	PG_RETURN_INT64(first);
+}
+
+/* parse_jsonb makes a document with a value as its member "v". */
+Datum
+parse_jsonb(PG_FUNCTION_ARGS)
+{
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_mongo_parse_value(&builder, "v", PG_GETARG_JSONB_P(0));
+	PG_RETURN_DATUM(bytes_of(pns_bson_end(&builder)));
+}
+
+/* parse_json does the same with text. */
+Datum
+parse_json(PG_FUNCTION_ARGS)
+{
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_parse_json(&builder, "v", PG_GETARG_TEXT_PP(0), "test");
+	PG_RETURN_DATUM(bytes_of(pns_bson_end(&builder)));
+}
+
+/* parse_root makes a document, or with argument 1 an array. */
+Datum
+parse_root(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *json = PG_GETARG_JSONB_P(0);
+
+	PG_RETURN_DATUM(bytes_of(PG_GETARG_BOOL(1) ?
+							 pns_mongo_parse_array(json, "test") :
+							 pns_mongo_parse_document(json, "test")));
+}
+
+/* parse_text_root does the same with text. */
+Datum
+parse_text_root(PG_FUNCTION_ARGS)
+{
+	text	   *json = PG_GETARG_TEXT_PP(0);
+
+	PG_RETURN_DATUM(bytes_of(PG_GETARG_BOOL(1) ?
+							 pns_mongo_parse_array_text(json, "test") :
+							 pns_mongo_parse_document_text(json, "test")));
+}
+
+/* create_encoder makes the encoder of a call's first argument. */
+static PnsEncoder *
+create_encoder(FunctionCallInfo fcinfo)
+{
+	PnsEncoding encoding = {
+		.column = "c",
+		.collection = "things",
+		.type = get_fn_expr_argtype(fcinfo->flinfo, 0),
+		.typmod = PG_GETARG_INT32(1),
+		.objectid = PG_GETARG_BOOL(2),
+		.round = PG_GETARG_BOOL(3),
+	};
+
+	return pns_mongo_encoder_create(&encoding);
+}
+
+/* bytes_of returns a document as bytea. */
+static Datum
+bytes_of(PnsDocument document)
+{
+	return PointerGetDatum(cstring_to_text_with_len((const char *) document.data,
+													document.size));
 }
 
 /* create_decoder makes the decoder of a call's result or composite argument. */

@@ -18,3 +18,15 @@ CREATE FUNCTION codec.split_path(text)
     RETURNS text[] LANGUAGE c STRICT AS :'module', 'split_path';
 CREATE FUNCTION codec.check_column_type(regtype, boolean)
     RETURNS void LANGUAGE c STRICT AS :'module', 'check_column_type';
+CREATE FUNCTION codec.encode_value(anyelement, integer, boolean, boolean)
+    RETURNS bytea LANGUAGE c STRICT AS :'module', 'encode_value';
+CREATE FUNCTION codec.encode_growth(anyelement, integer, boolean, boolean, integer)
+    RETURNS bigint LANGUAGE c STRICT AS :'module', 'encode_growth';
+CREATE FUNCTION codec.parse_jsonb(jsonb)
+    RETURNS bytea LANGUAGE c STRICT AS :'module', 'parse_jsonb';
+CREATE FUNCTION codec.parse_json(json)
+    RETURNS bytea LANGUAGE c STRICT AS :'module', 'parse_json';
+CREATE FUNCTION codec.parse_root(jsonb, boolean)
+    RETURNS bytea LANGUAGE c STRICT AS :'module', 'parse_root';
+CREATE FUNCTION codec.parse_root(json, boolean)
+    RETURNS bytea LANGUAGE c STRICT AS :'module', 'parse_text_root';

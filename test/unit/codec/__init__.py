@@ -15,6 +15,28 @@ TYPE, RANGE, DATE, LENGTH = "22000", "22003", "22008", "22001"
 SYNTAX, SHAPE, NUL, ENCODING = "22P02", "2202E", "22P05", "22P05"
 UTF8, CHECK, NOT_NULL, CORRUPT = "22021", "23514", "23502", "XX001"
 
+# Types of the tests' own.
+TYPES = """
+CREATE TYPE mood AS ENUM ('ok', 'so la la', 'bad');
+CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE DOMAIN short AS varchar(3) CHECK (VALUE <> 'xyz');
+CREATE DOMAIN required AS int NOT NULL;
+CREATE DOMAIN present AS int CHECK (VALUE IS NOT NULL);
+CREATE DOMAIN few AS int[] CHECK (cardinality(VALUE) < 3);
+CREATE DOMAIN plain AS text;
+CREATE DOMAIN inner_doc AS jsonb CHECK (jsonb_typeof(VALUE) = 'object');
+CREATE DOMAIN failing AS int CHECK (1 / (VALUE - 7) > 0);
+CREATE TYPE pair AS (a int, b int);
+CREATE DOMAIN pair_domain AS pair;
+CREATE TYPE citext_like;
+CREATE FUNCTION citext_like_in(cstring) RETURNS citext_like
+    LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+CREATE FUNCTION citext_like_out(citext_like) RETURNS cstring
+    LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+CREATE TYPE citext_like (INPUT = citext_like_in, OUTPUT = citext_like_out, LIKE = text);
+SET lc_monetary = 'C';
+"""
+
 
 class Codec:
     """The test functions in one database."""
