@@ -92,6 +92,7 @@ pnsImportForeignSchema(ImportForeignSchemaStmt *stmt, Oid serverid)
 	pns_bson_append_int32(&builder, "listCollections", 1);
 	cursor = pns_mongo_command_cursor(state.connection, stmt->remote_schema,
 									  pns_bson_end(&builder));
+	pns_mongo_cursor_outside(cursor);
 	while (pns_mongo_cursor_next(cursor, &description))
 	{
 		PnsBsonValue name;

@@ -256,6 +256,7 @@ fetch_indexes(const PnsTable *table, Oid userid)
 	pns_bson_begin(&builder);
 	pns_bson_append_text(&builder, "listIndexes", table->collection);
 	cursor = pns_mongo_command_cursor(connection, table->database, pns_bson_end(&builder));
+	pns_mongo_cursor_outside(cursor);
 	while (pns_mongo_cursor_next(cursor, &description))
 	{
 		PnsIndex   *index = describe_index(description);

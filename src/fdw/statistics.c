@@ -99,7 +99,7 @@ fetch_stats(const PnsTable *table, Oid userid)
 
 	pns_bson_begin(&builder);
 	pns_bson_append_text(&builder, "collStats", table->collection);
-	reply = pns_mongo_command(connection, table->database, pns_bson_end(&builder));
+	reply = pns_mongo_inspect(connection, table->database, pns_bson_end(&builder));
 
 	if (pns_bson_find(reply, "count", &value))
 		(void) pns_bson_value_number(&value, &stats.documents);
@@ -129,6 +129,7 @@ pns_fdw_collection_type(PnsConnection *connection, const PnsTable *table)
 	pns_bson_append_bool(&builder, "nameOnly", true);
 	pns_bson_append_bool(&builder, "authorizedCollections", true);
 	cursor = pns_mongo_command_cursor(connection, table->database, pns_bson_end(&builder));
+	pns_mongo_cursor_outside(cursor);
 
 	if (pns_mongo_cursor_next(cursor, &description) &&
 		pns_bson_find(description, "type", &value) && value.type == PNS_BSON_STRING)
@@ -161,6 +162,7 @@ count_documents(PnsConnection *connection, const PnsTable *table)
 	pns_bson_close(&builder);
 	cursor = pns_mongo_aggregate(connection, table->database, table->collection,
 								 pns_bson_end(&builder), pns_fdw_empty_document(), 0);
+	pns_mongo_cursor_outside(cursor);
 
 	if (pns_mongo_cursor_next(cursor, &reply) && pns_bson_find(reply, "count", &value))
 		(void) pns_bson_value_number(&value, &count);

@@ -9,10 +9,11 @@
  * failure of the network: the driver would make the next statement wait for a
  * cool-down, and opening another costs milliseconds.
  *
- * All commands of a client go to one member of the deployment, in one session.
- * So a statement sees one server, the driver has no reason to look for another
- * one in between (which sleeps where no cancel is heard), and killing the
- * session kills all that the client has started.
+ * All reads of a client go to one member of the deployment, in one session, and
+ * all that belongs to a transaction goes to the member that takes writes, in
+ * another one.  So a statement sees one server, the driver has no reason to look
+ * for another one in between (which sleeps where no cancel is heard), and
+ * killing the sessions kills all that the client has started.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,11 +21,9 @@
 
 #include "mongo/private.h"
 
-#include "access/xact.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -35,7 +34,6 @@ static void create_cache(void);
 static UserMapping *find_mapping(const ForeignServer *server, Oid userid);
 static bool is_replaceable(const PnsConnection *connection);
 static bool is_alive(PnsConnection *connection);
-static int64 connect_deadline(const PnsConnection *connection);
 static void open_client(PnsConnection *connection, const ForeignServer *server,
 						const UserMapping *mapping);
 static bool test_client(PnsConnection *connection, bson_error_t *error);
@@ -44,7 +42,6 @@ static bool ping(PnsConnection *connection, bson_error_t *error);
 static char *describe_hosts(const mongoc_uri_t *uri);
 static void forget(PnsConnection *connection);
 static void collect_kills(PnsConnection *connection, bson_t *kills);
-static void at_transaction_end(XactEvent event, void *arg);
 static void at_invalidation(Datum arg, int cacheid, uint32 hashvalue);
 
 /*
@@ -69,6 +66,7 @@ pns_mongo_get_connection(Oid serverid, Oid userid)
 	{
 		memset(connection, 0, sizeof(*connection));
 		connection->umid = mapping->umid;
+		connection->serverid = serverid;
 		dlist_init(&connection->cursors);
 	}
 	if (connection->client != NULL && is_replaceable(connection) &&
@@ -85,11 +83,12 @@ pns_mongo_get_connection(Oid serverid, Oid userid)
 
 /*
  * pns_mongo_require_client reports a connection whose client was thrown away
- * earlier in the transaction.
+ * earlier in the transaction, or whose transaction has come to its end.
  */
 void
 pns_mongo_require_client(PnsConnection *connection)
 {
+	pns_mongo_check_transaction(connection);
 	if (connection->client == NULL)
 		pns_mongo_throw_closed();
 }
@@ -106,16 +105,19 @@ pns_mongo_throw_closed(void)
 
 /*
  * pns_mongo_append_target adds to a command's options the member and the
- * session that all commands of the connection have in common.
+ * session that commands of a route go to.
  */
 void
-pns_mongo_append_target(PnsConnection *connection, bson_t *opts)
+pns_mongo_append_target(PnsConnection *connection, PnsRoute route, bson_t *opts)
 {
+	mongoc_client_session_t *session = route == PNS_ROUTE_TRANSACTION ?
+	connection->transaction_session : connection->session;
 	bson_error_t error;
 
-	BSON_APPEND_INT32(opts, "serverId", (int32) connection->server_id);
-	if (connection->session != NULL)
-		mongoc_client_session_append(connection->session, opts, &error);
+	BSON_APPEND_INT32(opts, "serverId", route == PNS_ROUTE_READ ?
+					  (int32) connection->server_id : (int32) connection->write_server_id);
+	if (session != NULL)
+		mongoc_client_session_append(session, opts, &error);
 }
 
 /*
@@ -146,15 +148,15 @@ pns_mongo_end_call(PnsConnection *connection)
 
 /*
  * pns_mongo_begin_bounded makes what follows deaf to interrupts and short, for
- * cleaning up.  Ends with pns_mongo_end_bounded.
+ * cleaning up and for what must not be left half done.  Ends with
+ * pns_mongo_end_bounded.
  */
 void
-pns_mongo_begin_bounded(PnsConnection *connection)
+pns_mongo_begin_bounded(PnsConnection *connection, int64 timeout_ms)
 {
 	HOLD_INTERRUPTS();
 	connection->transport.deaf = true;
-	connection->transport.deadline =
-		bson_get_monotonic_time() + PNS_CLEANUP_TIMEOUT * 1000;
+	connection->transport.deadline = bson_get_monotonic_time() + timeout_ms * 1000;
 }
 
 /* pns_mongo_end_bounded is the end of pns_mongo_begin_bounded. */
@@ -168,9 +170,10 @@ pns_mongo_end_bounded(PnsConnection *connection)
 }
 
 /*
- * pns_mongo_discard throws the client away, with its cursors, its session and
+ * pns_mongo_discard throws the client away, with its cursors, its sessions and
  * its sockets; where it was in the middle of something, what that left on the
- * server too.  Does not throw, and waits for PNS_CLEANUP_TIMEOUT at most.
+ * server too.  A transaction that was open there is lost.  Does not throw, and
+ * waits for PNS_CLEANUP_TIMEOUT at most.
  */
 void
 pns_mongo_discard(PnsConnection *connection)
@@ -181,6 +184,7 @@ pns_mongo_discard(PnsConnection *connection)
 
 	if (connection->context == NULL)
 		return;
+	pns_mongo_lose_transaction(connection, "The connection to it has been closed.");
 	if (pns_mongo_allocator_replaced())
 	{
 		/* all is lost, but the server need not wait for us */
@@ -189,7 +193,7 @@ pns_mongo_discard(PnsConnection *connection)
 		return;
 	}
 
-	pns_mongo_begin_bounded(connection);
+	pns_mongo_begin_bounded(connection, PNS_CLEANUP_TIMEOUT);
 	if (!clean)
 	{
 		collect_kills(connection, &kills);
@@ -198,6 +202,8 @@ pns_mongo_discard(PnsConnection *connection)
 			mongoc_client_reset(connection->client);
 	}
 	pns_mongo_release_cursors(connection);
+	if (connection->transaction_session != NULL)
+		mongoc_client_session_destroy(connection->transaction_session);
 	if (connection->session != NULL)
 		mongoc_client_session_destroy(connection->session);
 	if (connection->client != NULL)
@@ -237,7 +243,7 @@ create_cache(void)
 	ctl.entrysize = sizeof(PnsConnection);
 	connections = hash_create("pynomaly_store connections", 8, &ctl,
 							  HASH_ELEM | HASH_BLOBS);
-	RegisterXactCallback(at_transaction_end, NULL);
+	pns_mongo_watch_transactions();
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, at_invalidation, (Datum) 0);
 	CacheRegisterSyscacheCallback(USERMAPPINGOID, at_invalidation, (Datum) 0);
 }
@@ -268,7 +274,8 @@ find_mapping(const ForeignServer *server, Oid userid)
 static bool
 is_replaceable(const PnsConnection *connection)
 {
-	return dlist_is_empty((dlist_head *) &connection->cursors);
+	return dlist_is_empty((dlist_head *) &connection->cursors) &&
+		connection->transaction.state != PNS_TRANSACTION_OPEN;
 }
 
 /*
@@ -290,16 +297,19 @@ is_alive(PnsConnection *connection)
 		return true;
 
 	pns_mongo_begin_call(connection);
-	connection->transport.deadline = connect_deadline(connection);
+	connection->transport.deadline = pns_mongo_connect_deadline(connection);
 	alive = ping(connection, &error);
 	connection->transport.deadline = 0;
 	pns_mongo_end_call(connection);
 	return alive;
 }
 
-/* connect_deadline gives the time until which connecting may take, from now. */
-static int64
-connect_deadline(const PnsConnection *connection)
+/*
+ * pns_mongo_connect_deadline gives the time until which connecting may take,
+ * from now.
+ */
+int64
+pns_mongo_connect_deadline(const PnsConnection *connection)
 {
 	return bson_get_monotonic_time() + 1000 *
 		(int64) mongoc_uri_get_option_as_int32(connection->uri,
@@ -367,7 +377,7 @@ test_client(PnsConnection *connection, bson_error_t *error)
 	bool		good = false;
 
 	pns_mongo_begin_call(connection);
-	connection->transport.deadline = connect_deadline(connection);
+	connection->transport.deadline = pns_mongo_connect_deadline(connection);
 	connection->client = pns_mongo_client_create(connection->uri,
 												 &connection->transport, error);
 	if (connection->client != NULL)
@@ -418,7 +428,7 @@ ping(PnsConnection *connection, bson_error_t *error)
 	bool		answered;
 
 	BSON_APPEND_INT32(&command, "ping", 1);
-	pns_mongo_append_target(connection, &opts);
+	pns_mongo_append_target(connection, PNS_ROUTE_READ, &opts);
 	answered = mongoc_client_command_with_opts(connection->client, "admin", &command,
 											   NULL, &opts, NULL, error);
 	bson_destroy(&command);
@@ -447,13 +457,18 @@ forget(PnsConnection *connection)
 {
 	MemoryContext context = connection->context;
 
-	if (connection->kills != NULL && !pns_mongo_allocator_replaced())
-		bson_destroy(connection->kills);
-	connection->kills = NULL;
+	for (int route = 0; route < lengthof(connection->kills); route++)
+	{
+		if (connection->kills[route] != NULL && !pns_mongo_allocator_replaced())
+			bson_destroy(connection->kills[route]);
+		connection->kills[route] = NULL;
+	}
 	connection->asked = false;
 	connection->asker = NULL;
 	connection->client = NULL;
 	connection->session = NULL;
+	connection->transaction_session = NULL;
+	connection->write_server_id = 0;
 	connection->uri = NULL;
 	connection->address = NULL;
 	connection->context = NULL;
@@ -462,7 +477,7 @@ forget(PnsConnection *connection)
 
 /*
  * collect_kills says how to end what the client has on its server: all that is
- * done in its session, such as the command that has not been answered yet, and
+ * done in its sessions, such as the command that has not been answered yet, and
  * each cursor that is known, because not every server that has sessions counts
  * cursors among what belongs to them.
  */
@@ -476,42 +491,48 @@ collect_kills(PnsConnection *connection, bson_t *kills)
 	{
 		BSON_APPEND_DOCUMENT(&sessions, "0",
 							 mongoc_client_session_get_lsid(connection->session));
+		if (connection->transaction_session != NULL)
+			BSON_APPEND_DOCUMENT(&sessions, "1",
+								 mongoc_client_session_get_lsid(connection->transaction_session));
 		BSON_APPEND_ARRAY(&command, "killSessions", &sessions);
 		BSON_APPEND_DOCUMENT(kills, "admin", &command);
 	}
 	bson_destroy(&sessions);
 	bson_destroy(&command);
-	if (connection->kills != NULL)
-		bson_concat(kills, connection->kills);
+	for (int route = 0; route < lengthof(connection->kills); route++)
+	{
+		if (connection->kills[route] != NULL)
+			bson_concat(kills, connection->kills[route]);
+	}
 	pns_mongo_collect_cursors(connection, kills);
 }
 
 /*
- * at_transaction_end throws away the clients that are not to be used again,
- * among them those that still have to answer a transaction that was aborted.
- * Cursors of an aborted transaction may still be open here; they go with
- * their client, or with their contexts right afterwards.
+ * pns_mongo_end_use throws away a client that is not to be used again after the
+ * end of a transaction, among them one that still has to answer a transaction
+ * that was aborted.  Cursors of an aborted transaction may still be open here;
+ * they go with their client, or with their contexts right afterwards.
  */
-static void
-at_transaction_end(XactEvent event, void *arg)
+void
+pns_mongo_end_use(PnsConnection *connection, bool aborted)
 {
-	bool		aborted = event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT;
-	HASH_SEQ_STATUS status;
-	PnsConnection *connection;
+	connection->used = false;
+	if (connection->invalidated || connection->transport.interrupted ||
+		connection->transport.failed || (connection->asked && aborted) ||
+		!pns_mongo_give_up(connection))
+		pns_mongo_discard(connection);
+}
 
-	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PARALLEL_PRE_COMMIT ||
-		event == XACT_EVENT_PRE_PREPARE)
-		return;
-
-	hash_seq_init(&status, connections);
-	while ((connection = hash_seq_search(&status)) != NULL)
-	{
-		connection->used = false;
-		if (connection->invalidated || connection->transport.interrupted ||
-			connection->transport.failed || (connection->asked && aborted) ||
-			!pns_mongo_give_up(connection))
-			pns_mongo_discard(connection);
-	}
+/*
+ * pns_mongo_next_connection walks all connections of the session, beginning
+ * anew where first is true; NULL after the last one.
+ */
+PnsConnection *
+pns_mongo_next_connection(HASH_SEQ_STATUS *scan, bool first)
+{
+	if (first)
+		hash_seq_init(scan, connections);
+	return hash_seq_search(scan);
 }
 
 /*

@@ -25,8 +25,10 @@ static PnsCursor *create_cursor(PnsConnection *connection,
 static void count_batch(PnsCursor *cursor, uint32 bytes, instr_time began);
 static void read_batch(PnsCursor *cursor, PnsDocument reply);
 static void read_namespace(PnsCursor *cursor, const PnsBsonValue *value);
-static bool run_command(PnsConnection *connection, const char *database,
-						PnsDocument command, bson_t *reply,
+static PnsDocument command_on_route(PnsConnection *connection, PnsRoute route,
+									const char *database, PnsDocument command);
+static bool run_command(PnsConnection *connection, PnsRoute route,
+						const char *database, PnsDocument command, bson_t *reply,
 						bson_error_t *error);
 static void throw_no_cursor(void) pg_attribute_noreturn();
 static void destroy_cursor(void *object);
@@ -116,6 +118,17 @@ pns_mongo_cursor_close(PnsCursor *cursor)
 }
 
 /*
+ * pns_mongo_cursor_outside keeps a cursor, which has not been opened yet, out
+ * of the transaction.
+ */
+void
+pns_mongo_cursor_outside(PnsCursor *cursor)
+{
+	Assert(!cursor->started);
+	cursor->outside = true;
+}
+
+/*
  * pns_mongo_command runs one command and gives the reply in the current
  * context.  A reply that says no is an error here.
  */
@@ -123,21 +136,52 @@ PnsDocument
 pns_mongo_command(PnsConnection *connection, const char *database,
 				  PnsDocument command)
 {
+	pns_mongo_require_client(connection);
+	return command_on_route(connection, pns_mongo_route(connection), database, command);
+}
+
+/*
+ * pns_mongo_inspect does the same outside of the transaction.
+ */
+PnsDocument
+pns_mongo_inspect(PnsConnection *connection, const char *database, PnsDocument command)
+{
+	pns_mongo_require_client(connection);
+	return command_on_route(connection, PNS_ROUTE_READ, database, command);
+}
+
+/*
+ * pns_mongo_command_outside does the same outside of the transaction, on the
+ * member that takes writes.
+ */
+PnsDocument
+pns_mongo_command_outside(PnsConnection *connection, const char *database,
+						  PnsDocument command)
+{
+	pns_mongo_require_client(connection);
+	pns_mongo_find_writer(connection);
+	return command_on_route(connection, PNS_ROUTE_WRITE, database, command);
+}
+
+/* command_on_route runs one command where its route leads. */
+static PnsDocument
+command_on_route(PnsConnection *connection, PnsRoute route, const char *database,
+				 PnsDocument command)
+{
 	const char *name = pns_text_from_server(database);
 	bson_t		reply;
 	bson_error_t error = {0};
 	PnsDocument result;
 	bool		good;
 
-	pns_mongo_require_client(connection);
 	pns_mongo_settle(connection);
-	good = run_command(connection, name, command, &reply, &error);
+	good = run_command(connection, route, name, command, &reply, &error);
 	result = copy_document(bson_get_data(&reply), reply.len);
 	bson_destroy(&reply);
 
 	pns_mongo_after_call(connection);
 	if (!good)
-		pns_mongo_throw(connection, &error, result, name, command);
+		pns_mongo_throw(connection, route, &error, result, name, command);
 	return result;
 }
 
@@ -219,7 +263,10 @@ pns_mongo_cursor_fetch(PnsCursor *cursor)
 		pns_mongo_throw_closed();
 	pns_mongo_require_client(connection);
 	if (connection->asker != cursor)
+	{
+		pns_mongo_open_route(cursor);
 		pns_mongo_settle(connection);
+	}
 
 	if (INSTR_TIME_IS_ZERO(began))
 		INSTR_TIME_SET_CURRENT(began);
@@ -241,6 +288,19 @@ pns_mongo_cursor_fetch(PnsCursor *cursor)
 }
 
 /*
+ * pns_mongo_open_route says where a cursor is to be opened.  One that is open stays in
+ * its session: the server takes it for another's in the transaction.
+ */
+void
+pns_mongo_open_route(PnsCursor *cursor)
+{
+	PnsConnection *connection = cursor->connection;
+
+	if (!cursor->started)
+		cursor->route = cursor->outside ? PNS_ROUTE_READ : pns_mongo_route(connection);
+}
+
+/*
  * pns_mongo_throw_batch raises that a batch could not be had.  The command that
  * is shown is the one that opens the cursor, for it says more.
  */
@@ -251,7 +311,8 @@ pns_mongo_throw_batch(PnsCursor *cursor, bson_t *reply, const bson_error_t *erro
 
 	bson_destroy(reply);
 	pns_mongo_after_call(cursor->connection);
-	pns_mongo_throw(cursor->connection, error, answer, cursor->database, cursor->command);
+	pns_mongo_throw(cursor->connection, cursor->route, error, answer, cursor->database,
+					cursor->command);
 }
 
 /*
@@ -287,14 +348,15 @@ pns_mongo_ask_for_batch(PnsCursor *cursor, bson_t *reply, bson_error_t *error)
 	bool		good;
 
 	if (!cursor->started)
-		return run_command(connection, cursor->database, cursor->command, reply, error);
+		return run_command(connection, cursor->route, cursor->database, cursor->command,
+						   reply, error);
 
 	pns_mongo_begin_call(connection);
 	BSON_APPEND_INT64(&command, "getMore", cursor->id);
 	BSON_APPEND_UTF8(&command, "collection", cursor->collection);
 	if (cursor->batch_size > 0)
 		BSON_APPEND_INT32(&command, "batchSize", cursor->batch_size);
-	pns_mongo_append_target(connection, &opts);
+	pns_mongo_append_target(connection, cursor->route, &opts);
 
 	/* not as a read of its own: a read concern would be refused here */
 	good = mongoc_client_command_with_opts(connection->client, cursor->database, &command,
@@ -363,11 +425,11 @@ read_namespace(PnsCursor *cursor, const PnsBsonValue *value)
 }
 
 /*
- * run_command runs a command on the member and in the session of the
- * connection.  The caller destroys the reply, which is made in any case.
+ * run_command runs a command on the member and in the session of its route.
+ * The caller destroys the reply, which is made in any case.
  */
 static bool
-run_command(PnsConnection *connection, const char *database,
+run_command(PnsConnection *connection, PnsRoute route, const char *database,
 			PnsDocument command, bson_t *reply, bson_error_t *error)
 {
 	bson_t		opts = BSON_INITIALIZER;
@@ -379,7 +441,7 @@ run_command(PnsConnection *connection, const char *database,
 		elog(ERROR, "malformed MongoDB command");
 
 	pns_mongo_begin_call(connection);
-	pns_mongo_append_target(connection, &opts);
+	pns_mongo_append_target(connection, route, &opts);
 	good = mongoc_client_read_command_with_opts(connection->client, database, &request,
 												NULL, &opts, reply, error);
 	bson_destroy(&opts);
@@ -414,7 +476,8 @@ destroy_cursor(void *object)
 		pns_mongo_forsake(cursor);
 	else if (cursor->id != 0 && connection->client != NULL &&
 			 !connection->transport.interrupted && !connection->transport.failed)
-		pns_mongo_kill_later(connection, cursor->database, cursor->collection, cursor->id);
+		pns_mongo_kill_later(connection, cursor->route, cursor->database,
+							 cursor->collection, cursor->id);
 	cursor->started = false;	/* nothing to give from now on */
 	cursor->id = 0;
 }

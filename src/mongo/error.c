@@ -23,6 +23,8 @@
 /* Bytes of a command that are shown. */
 #define PNS_CONTEXT_MAX 1024
 
+#define PNS_NO_SUCH_TRANSACTION 251
+
 /* What a code of the server means in SQL. */
 typedef struct CodeState
 {
@@ -41,6 +43,7 @@ static const CodeState code_states[] = {
 	{115, ERRCODE_FEATURE_NOT_SUPPORTED},	/* CommandNotSupported */
 	{238, ERRCODE_FEATURE_NOT_SUPPORTED},	/* NotImplemented */
 	{263, ERRCODE_FEATURE_NOT_SUPPORTED},	/* OperationNotSupportedInTransaction */
+	{66, ERRCODE_FEATURE_NOT_SUPPORTED},	/* ImmutableField */
 	{15, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE},	/* Overflow */
 	{16608, ERRCODE_DIVISION_BY_ZERO},	/* $divide, before 8.0 */
 	{16609, ERRCODE_DIVISION_BY_ZERO},	/* $divide of other types */
@@ -48,6 +51,7 @@ static const CodeState code_states[] = {
 	{4848401, ERRCODE_DIVISION_BY_ZERO},	/* $divide */
 	{4848403, ERRCODE_DIVISION_BY_ZERO},	/* $mod */
 	{2, ERRCODE_INVALID_PARAMETER_VALUE},	/* BadValue */
+	{53, ERRCODE_INVALID_PARAMETER_VALUE},	/* InvalidIdField */
 	{72, ERRCODE_INVALID_PARAMETER_VALUE},	/* InvalidOptions */
 	{241, ERRCODE_INVALID_TEXT_REPRESENTATION}, /* ConversionFailure */
 	{22, ERRCODE_DATA_CORRUPTED},	/* InvalidBSON */
@@ -56,16 +60,25 @@ static const CodeState code_states[] = {
 	{121, ERRCODE_CHECK_VIOLATION}, /* DocumentValidationFailure */
 	{43, ERRCODE_INVALID_CURSOR_STATE}, /* CursorNotFound */
 	{237, ERRCODE_INVALID_CURSOR_STATE},	/* CursorKilled */
+	{256, ERRCODE_INVALID_TRANSACTION_STATE},	/* TransactionCommitted */
 	{18, ERRCODE_INVALID_PASSWORD}, /* AuthenticationFailed */
 	{11, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION},	/* UserNotFound */
 	{112, ERRCODE_T_R_SERIALIZATION_FAILURE},	/* WriteConflict */
+	{225, ERRCODE_T_R_SERIALIZATION_FAILURE},	/* TransactionTooOld */
+	{239, ERRCODE_T_R_SERIALIZATION_FAILURE},	/* SnapshotTooOld */
 	{246, ERRCODE_T_R_SERIALIZATION_FAILURE},	/* SnapshotUnavailable */
+	{PNS_NO_SUCH_TRANSACTION, ERRCODE_T_R_SERIALIZATION_FAILURE},
 	{64, ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN}, /* WriteConcernFailed */
+	{79, ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN}, /* UnknownReplWriteConcern */
+	{100, ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN},	/* UnsatisfiableWriteConcern */
 	{13, ERRCODE_INSUFFICIENT_PRIVILEGE},	/* Unauthorized */
 	{9, ERRCODE_SYNTAX_ERROR},	/* FailedToParse */
 	{168, ERRCODE_SYNTAX_ERROR},	/* InvalidPipelineOperator */
 	{40324, ERRCODE_SYNTAX_ERROR},	/* unknown pipeline stage */
 	{40415, ERRCODE_SYNTAX_ERROR},	/* unknown field of a command */
+	{52, ERRCODE_INVALID_NAME}, /* DollarPrefixedFieldName */
+	{56, ERRCODE_INVALID_NAME}, /* EmptyFieldName */
+	{57, ERRCODE_INVALID_NAME}, /* DottedFieldName */
 	{73, ERRCODE_INVALID_NAME}, /* InvalidNamespace */
 	{14, ERRCODE_DATATYPE_MISMATCH},	/* TypeMismatch */
 	{26, ERRCODE_UNDEFINED_TABLE},	/* NamespaceNotFound */
@@ -79,6 +92,8 @@ static const CodeState code_states[] = {
 	{292, ERRCODE_OUT_OF_MEMORY},	/* ... NoDiskUseAllowed */
 	{10334, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* BSONObjectTooLarge */
 	{17280, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* KeyTooLong */
+	{17419, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* too large after an update */
+	{17420, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* too large after an upsert */
 	{24, ERRCODE_LOCK_NOT_AVAILABLE},	/* LockTimeout */
 	{50, ERRCODE_QUERY_CANCELED},	/* MaxTimeMSExpired */
 	{262, ERRCODE_QUERY_CANCELED},	/* ExceededTimeLimit */
@@ -99,10 +114,15 @@ static const char *const secret_commands[] = {
 };
 
 static const char *connect_hint(const PnsTransport *transport);
-static int	server_state(int code, const bson_t *reply);
+static int	code_state(int code);
+static bool is_transient(const bson_t *reply);
 static int	driver_state(const bson_error_t *error);
 static bool is_lost(int state);
 static char *describe_failure(const bson_error_t *error, const bson_t *reply);
+static int	number_of(PnsDocument document, const char *key);
+static char *string_of(PnsDocument document, const char *key);
+static void append_id(StringInfo out, const PnsWriteBatch *batch, int position);
+static void append_member(StringInfo out, const char *what, PnsDocument refusal, const char *key);
 static char *show_command(const char *database, PnsDocument command);
 static bool is_secret(const char *name);
 
@@ -148,11 +168,13 @@ pns_mongo_throw_connect(PnsConnection *connection, const bson_error_t *error)
 
 /*
  * pns_mongo_throw raises a failed command.  reply is the server's, empty where
- * there was none; command is what was asked of database.  After a failure of
- * the network, or of the member talked to, the client is thrown away.
+ * there was none; command is what was asked of database, on a route.  After a
+ * failure of the network, or of the member talked to, the client is thrown away.
+ * An error ends a transaction on the server; one that it labels as transient is
+ * worth a retry of the whole transaction, whatever else it may be.
  */
 void
-pns_mongo_throw(PnsConnection *connection, const bson_error_t *error,
+pns_mongo_throw(PnsConnection *connection, PnsRoute route, const bson_error_t *error,
 				PnsDocument reply, const char *database, PnsDocument command)
 {
 	bson_t		answer = BSON_INITIALIZER;
@@ -163,6 +185,7 @@ pns_mongo_throw(PnsConnection *connection, const bson_error_t *error,
 	bool		anonymous = mongoc_uri_get_username(connection->uri) == NULL;
 	const char *name = "";
 	int			state;
+	bool		lost;
 
 	if (reply.size > 0)
 		(void) bson_init_static(&answer, reply.data, reply.size);
@@ -170,7 +193,7 @@ pns_mongo_throw(PnsConnection *connection, const bson_error_t *error,
 		state = ERRCODE_PROTOCOL_VIOLATION;
 	else
 		state = error->domain == MONGOC_ERROR_SERVER ?
-			server_state(error->code, &answer) : driver_state(error);
+			code_state(error->code) : driver_state(error);
 	detail = connection->transport.malformed ? pstrdup(MALFORMED) :
 		describe_failure(error, &answer);
 	context = show_command(database, command);
@@ -178,22 +201,99 @@ pns_mongo_throw(PnsConnection *connection, const bson_error_t *error,
 	if (pns_bson_next(&iterator))
 		name = iterator.key;
 
+	lost = state == ERRCODE_CONNECTION_FAILURE;
+	if (route == PNS_ROUTE_TRANSACTION)
+		pns_mongo_lose_transaction(connection, detail);
 	if (is_lost(state) || connection->transport.failed)
 	{
 		connection->transport.failed = true;
 		pns_mongo_discard(connection);
 	}
 	CHECK_FOR_INTERRUPTS();
+	if (is_transient(&answer))
+		state = ERRCODE_T_R_SERIALIZATION_FAILURE;
 
 	ereport(ERROR,
 			(errcode(state),
-			 state == ERRCODE_CONNECTION_FAILURE ?
+			 lost ?
 			 errmsg("lost the connection to MongoDB server \"%s\"", address) :
 			 errmsg("MongoDB command \"%s\" failed", name),
 			 errdetail("%s", detail),
 			 state == ERRCODE_INSUFFICIENT_PRIVILEGE && anonymous ?
 			 errhint("The user mapping has no \"username\".") : 0,
+			 error->code == PNS_NO_SUCH_TRANSACTION ?
+			 errhint("MongoDB ends a transaction that is open for longer than its parameter transactionLifetimeLimitSeconds, 60 by default.") : 0,
 			 errcontext("MongoDB command: %s", context)));
+}
+
+/*
+ * pns_mongo_describe_write_error words the refusal of one operation of a batch:
+ * a member of the reply's writeErrors, or a writeConcernError, where position
+ * is -1.
+ */
+void
+pns_mongo_describe_write_error(PnsWriteError *error, const PnsWriteBatch *batch,
+							   int position, PnsDocument refusal)
+{
+	int			code = number_of(refusal, "code");
+	StringInfoData detail;
+
+	error->position = position;
+	error->sqlstate = code_state(code);
+	if (position < 0)
+	{
+		error->sqlstate = ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN;
+		error->message = psprintf("what was written to MongoDB collection \"%s.%s\" may not last",
+								  batch->database, batch->collection);
+	}
+	else if (error->sqlstate == ERRCODE_UNIQUE_VIOLATION)
+		error->message = psprintf("duplicate key value in MongoDB collection \"%s.%s\"",
+								  batch->database, batch->collection);
+	else if (error->sqlstate == ERRCODE_CHECK_VIOLATION)
+		error->message = psprintf("a document violates the validator of MongoDB collection \"%s.%s\"",
+								  batch->database, batch->collection);
+	else
+		error->message = psprintf("could not write to MongoDB collection \"%s.%s\"",
+								  batch->database, batch->collection);
+
+	initStringInfo(&detail);
+	if (position >= 0)
+		append_id(&detail, batch, position);
+	appendStringInfo(&detail, "MongoDB says: %s (code %d).", string_of(refusal, "errmsg"), code);
+	append_member(&detail, "Key pattern", refusal, "keyPattern");
+	append_member(&detail, "Key", refusal, "keyValue");
+	append_member(&detail, "Details", refusal, "errInfo");
+	error->detail = detail.data;
+}
+
+/*
+ * pns_mongo_describe_too_large words that an operation of a batch is larger than
+ * the server's limit for documents, in bytes both.
+ */
+void
+pns_mongo_describe_too_large(PnsWriteError *error, const PnsWriteBatch *batch, int position,
+							 uint32 size, uint32 limit)
+{
+	StringInfoData detail;
+
+	error->position = position;
+	error->sqlstate = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+	error->message = psprintf("a document is too large for MongoDB collection \"%s.%s\"",
+							  batch->database, batch->collection);
+	initStringInfo(&detail);
+	append_id(&detail, batch, position);
+	appendStringInfo(&detail, "It has %u bytes, and the server takes %u.", size, limit);
+	error->detail = detail.data;
+}
+
+/* pns_mongo_throw_write_error raises the refusal of one operation. */
+void
+pns_mongo_throw_write_error(const PnsWriteError *error)
+{
+	ereport(ERROR,
+			(errcode(error->sqlstate),
+			 errmsg_internal("%s", error->message),
+			 errdetail_internal("%s", error->detail)));
 }
 
 /*
@@ -257,18 +357,23 @@ connect_hint(const PnsTransport *transport)
 	return "Something listens there, but does not answer as MongoDB does; check the host, the port and the option \"tls\".";
 }
 
-/* server_state gives the SQLSTATE of an error that the server reported. */
+/* code_state gives the SQLSTATE of an error that the server reported. */
 static int
-server_state(int code, const bson_t *reply)
+code_state(int code)
 {
 	for (int i = 0; i < lengthof(code_states); i++)
 	{
 		if (code_states[i].code == code)
 			return code_states[i].state;
 	}
-	if (mongoc_error_has_label(reply, "TransientTransactionError"))
-		return ERRCODE_T_R_SERIALIZATION_FAILURE;
 	return ERRCODE_FDW_ERROR;
+}
+
+/* is_transient tells whether the transaction is worth a retry. */
+static bool
+is_transient(const bson_t *reply)
+{
+	return mongoc_error_has_label(reply, "TransientTransactionError");
 }
 
 /* driver_state gives the SQLSTATE of an error that the driver reported. */
@@ -331,6 +436,64 @@ describe_failure(const bson_error_t *error, const bson_t *reply)
 	return psprintf("MongoDB says: %s (code %u%s%s)", pns_mongo_server_text(text),
 					error->code, code_name != NULL ? ", " : "",
 					code_name != NULL ? pns_mongo_server_text(code_name) : "");
+}
+
+/* number_of gives a document's number of that name, 0 where there is none. */
+static int
+number_of(PnsDocument document, const char *key)
+{
+	PnsBsonValue value;
+	float8		number = 0;
+
+	if (pns_bson_find(document, key, &value))
+		(void) pns_bson_value_number(&value, &number);
+	return (int) number;
+}
+
+/* string_of gives a document's string of that name for a message. */
+static char *
+string_of(PnsDocument document, const char *key)
+{
+	PnsBsonValue value;
+
+	if (!pns_bson_find(document, key, &value) || value.type != PNS_BSON_STRING)
+		return "";
+	return pns_mongo_server_text(pns_bson_value_string(&value, NULL));
+}
+
+/*
+ * append_id says which operation of a batch it is: its position, counted from 1,
+ * and the _id that it inserts or looks for.
+ */
+static void
+append_id(StringInfo out, const PnsWriteBatch *batch, int position)
+{
+	PnsDocument operation = *(PnsDocument *) list_nth(batch->operations, position);
+	PnsBsonValue value;
+
+	appendStringInfo(out, "Operation %d of %d", position + 1, list_length(batch->operations));
+	if (batch->kind != PNS_WRITE_INSERT &&
+		pns_bson_find(operation, "q", &value) && value.type == PNS_BSON_DOCUMENT)
+		operation = pns_bson_value_document(&value);
+	if (pns_bson_find(operation, "_id", &value))
+	{
+		appendStringInfoString(out, ", _id ");
+		(void) pns_json_append_value(out, &value, PNS_JSON_SHOWN);
+	}
+	appendStringInfoString(out, ". ");
+}
+
+/* append_member shows a document that a refusal has under that name, if any. */
+static void
+append_member(StringInfo out, const char *what, PnsDocument refusal, const char *key)
+{
+	PnsBsonValue value;
+
+	if (!pns_bson_find(refusal, key, &value) || value.type != PNS_BSON_DOCUMENT)
+		return;
+	appendStringInfo(out, " %s: ", what);
+	(void) pns_json_append_value(out, &value, PNS_JSON_SHOWN);
+	appendStringInfoChar(out, '.');
 }
 
 /*

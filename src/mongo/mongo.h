@@ -430,6 +430,13 @@ extern PnsTransactionMode pns_mongo_transaction_mode(Oid serverid);
 extern void pns_mongo_begin_write(PnsConnection *connection);
 
 /*
+ * Run a command as pns_mongo_command does, but outside of the transaction:
+ * collStats, which tells about a collection.
+ */
+extern PnsDocument pns_mongo_inspect(PnsConnection *connection, const char *database,
+									 PnsDocument command);
+
+/*
  * Run a command as pns_mongo_command does, but outside of the transaction, on
  * the member that takes writes: create, createIndexes, collMod, drop.  It takes
  * effect at once, and stays when the transaction is rolled back.
@@ -453,10 +460,11 @@ typedef struct PnsWriteBatch
 	const char *database;		/* both in the database's encoding */
 	const char *collection;
 	List	   *operations;		/* of PnsDocument *: documents, each with its
-								 * _id; or updates { q, u, multi, upsert ... };
-								 * or deletes { q, limit } */
+								 * _id; or updates { q, u, multi, upsert ...
+								 * }; or deletes { q, limit } */
 	bool		ordered;		/* the first error ends the batch */
-	PnsDocument options;		/* further members of the command; size 0: none */
+	PnsDocument options;		/* further members of the command; size 0:
+								 * none */
 	bool		collects;		/* errors of single operations are returned.
 								 * Not in a transaction: MongoDB ends that
 								 * with the first error, which is raised */
@@ -484,7 +492,8 @@ typedef struct PnsWriteResult
 	int64		matched;		/* by updates, without those upserted */
 	int64		modified;		/* of those, the ones that changed */
 	List	   *upserted;		/* of PnsUpsert * */
-	List	   *errors;			/* of PnsWriteError *, where the batch collects */
+	List	   *errors;			/* of PnsWriteError *, where the batch
+								 * collects */
 	int			commands;		/* that were sent */
 } PnsWriteResult;
 

@@ -45,6 +45,7 @@ typedef enum OptionKind
 	OPTION_FILE,
 	OPTION_READ_PREFERENCE,
 	OPTION_MECHANISM,
+	OPTION_TRANSACTION_MODE,
 	OPTION_APPLICATION_NAME,
 	OPTION_MISPLACED			/* a secret that mongo_fdw has on servers */
 } OptionKind;
@@ -79,6 +80,7 @@ static const ConnectionOption connection_options[] = {
 	{"tls_ca_file", ON_SERVER, OPTION_FILE, FIELD(tls_ca_file), NULL},
 	{"tls_certificate_key_file", ON_SERVER, OPTION_FILE, FIELD(tls_certificate_key_file), NULL},
 	{"tls_crl_file", ON_SERVER, OPTION_FILE, FIELD(tls_crl_file), NULL},
+	{"transaction_mode", ON_SERVER, OPTION_TRANSACTION_MODE, FIELD(transaction_mode), NULL},
 	{"uri", ON_SERVER, OPTION_URI, FIELD(uri), NULL},
 
 	{"address", ON_SERVER, OPTION_HOST, FIELD(host), "host"},
@@ -106,6 +108,11 @@ static const char *const read_preferences[] = {
 	"primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest", NULL
 };
 
+/* In the order of PnsTransactionMode. */
+static const char *const transaction_modes[] = {
+	"auto", "session", "outbox", "none", NULL
+};
+
 /*
  * Mechanisms that take what the user mapping has.  GSSAPI and MONGODB-AWS are
  * left out: they would log in as whoever the PostgreSQL server is.
@@ -120,7 +127,7 @@ static void check_single(List *defs, int position,
 static void apply_option(PnsMongoOptions *options,
 						 const ConnectionOption *option, DefElem *def);
 static int	parse_number(const char *name, const char *value, int maximum);
-static void check_listed(const char *name, const char *value,
+static int	check_listed(const char *name, const char *value,
 						 const char *const *allowed);
 static void check_host(const char *name, const char *value);
 
@@ -256,7 +263,7 @@ pns_mongo_check_file(const char *name, const char *path)
 void
 pns_mongo_check_mechanism(const char *name, const char *mechanism)
 {
-	check_listed(name, mechanism, mechanisms);
+	(void) check_listed(name, mechanism, mechanisms);
 }
 
 /*
@@ -354,11 +361,14 @@ apply_option(PnsMongoOptions *options, const ConnectionOption *option,
 				defGetBoolean(def) ? PNS_SWITCH_ON : PNS_SWITCH_OFF;
 			return;
 		case OPTION_READ_PREFERENCE:
-			check_listed(option->name, value, read_preferences);
+			(void) check_listed(option->name, value, read_preferences);
 			break;
 		case OPTION_MECHANISM:
 			pns_mongo_check_mechanism(option->name, value);
 			break;
+		case OPTION_TRANSACTION_MODE:
+			*(PnsTransactionMode *) field = check_listed(option->name, value, transaction_modes);
+			return;
 		case OPTION_HOST:
 			check_host(option->name, value);
 			break;
@@ -406,8 +416,11 @@ parse_number(const char *name, const char *value, int maximum)
 	return (int) number;
 }
 
-/* check_listed refuses a value that is none of the allowed ones. */
-static void
+/*
+ * check_listed gives the place of a value among the allowed ones, and refuses
+ * one that is none of them.
+ */
+static int
 check_listed(const char *name, const char *value, const char *const *allowed)
 {
 	StringInfoData names;
@@ -416,7 +429,7 @@ check_listed(const char *name, const char *value, const char *const *allowed)
 	for (int i = 0; allowed[i] != NULL; i++)
 	{
 		if (strcmp(value, allowed[i]) == 0)
-			return;
+			return i;
 		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", allowed[i]);
 	}
 	ereport(ERROR,

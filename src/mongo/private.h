@@ -22,6 +22,7 @@
 #include <mongoc/mongoc.h>
 
 #include "lib/ilist.h"
+#include "utils/hsearch.h"
 
 /*
  * How long a cancelled statement waits for the answer that it is about to get,
@@ -30,6 +31,13 @@
  */
 #define PNS_GRACE_TIMEOUT 50	/* milliseconds */
 #define PNS_CLEANUP_TIMEOUT 100 /* milliseconds */
+
+/*
+ * How long a commit is tried whose result is not known, and how long to rest
+ * between two attempts.
+ */
+#define PNS_COMMIT_TIMEOUT 10000	/* milliseconds */
+#define PNS_COMMIT_PAUSE 100	/* milliseconds */
 
 /* A connection that rested for this long is tested before it is used again. */
 #define PNS_IDLE_TEST 5000		/* milliseconds */
@@ -70,6 +78,7 @@ typedef struct PnsMongoOptions
 	PnsMongoSwitch tls_allow_invalid_hostnames;
 	int			connect_timeout;	/* milliseconds; 0 unless given */
 	const char *application_name;
+	PnsTransactionMode transaction_mode;
 } PnsMongoOptions;
 
 /* How far a client has come on the way to a server. */
@@ -122,6 +131,40 @@ typedef struct PnsTransport
 	dlist_head	streams;
 } PnsTransport;
 
+/* The member and the session of the driver that a command goes to. */
+typedef enum PnsRoute
+{
+	PNS_ROUTE_READ = 0,			/* the member that read_preference has chosen */
+	PNS_ROUTE_WRITE,			/* the member that takes writes */
+	PNS_ROUTE_TRANSACTION		/* that one, in the transaction */
+} PnsRoute;
+
+typedef enum PnsTransactionState
+{
+	PNS_TRANSACTION_NONE = 0,
+	PNS_TRANSACTION_OPEN,		/* the server hears of it with a command */
+	PNS_TRANSACTION_LOST		/* over there it has ended, or must end,
+								 * without having been committed */
+} PnsTransactionState;
+
+/*
+ * What the running transaction of PostgreSQL has done on a connection.  All
+ * zero when it begins.
+ */
+typedef struct PnsTransaction
+{
+	bool		resolved;		/* mode is set */
+	PnsTransactionMode mode;	/* auto has become session or none */
+	bool		writes;			/* a statement has begun to write */
+	PnsTransactionState state;	/* of the one on the server, in mode session */
+	const char *reason;			/* why it was lost, or NULL; lives as long as
+								 * our transaction */
+	bool		wrote;			/* it has been given writes */
+	bool		committed;		/* before ours, which may fail still */
+	int			first_level;	/* nesting level that it was begun on */
+	int			last_level;		/* the deepest one that it has writes of */
+} PnsTransaction;
+
 /*
  * A session's connection to a server for a user.  Lives in the cache for as
  * long as the backend does; the client in it comes and goes.
@@ -129,7 +172,10 @@ typedef struct PnsTransport
 struct PnsConnection
 {
 	Oid			umid;			/* hash key: of the user mapping */
+	Oid			serverid;
 	bool		used;			/* by the running transaction */
+	bool		warned;			/* of a server without transactions */
+	PnsTransaction transaction;
 	bool		invalidated;	/* server or mapping have been altered */
 	uint32		server_hashvalue;
 	uint32		mapping_hashvalue;
@@ -141,18 +187,29 @@ struct PnsConnection
 	mongoc_client_t *client;
 
 	mongoc_client_session_t *session;	/* NULL: the server has none */
-	uint32		server_id;		/* the member that all commands go to */
+	uint32		server_id;		/* the member that reads go to */
 	int			wire_version;	/* the newest protocol that it speaks */
 	int64		last_used;		/* of bson_get_monotonic_time */
 	PnsTransport transport;
 	dlist_head	cursors;		/* open ones */
 
+	/* for writing, from the first write on */
+	uint32		write_server_id;	/* the member that takes writes; 0: not
+									 * known yet */
+	bool		has_transactions;	/* that one; and its limits: */
+	int			max_document;	/* bytes */
+	int			max_operations; /* in a command */
+	mongoc_client_session_t *transaction_session;	/* NULL: none so far */
+
 	/* a command that has been sent, and whose answer is still to come */
 	bool		asked;
+	PnsRoute	asked_route;
 	PnsCursor  *asker;			/* that it is for; NULL: nobody wants it now */
-	bson_t	   *kills;			/* what to do when it has come: for each
-								 * member a command to run in the database it
-								 * names; NULL: nothing */
+	bson_t	   *kills[PNS_ROUTE_WRITE + 1]; /* what to do when it has come, on
+											 * the members of these routes: of
+											 * each member the name is a
+											 * database and the value a
+											 * command; NULL: nothing */
 };
 
 /*
@@ -169,6 +226,8 @@ struct PnsCursor
 	const char *database;		/* in UTF-8 */
 	PnsDocument command;		/* that the server answers with a cursor */
 	int			batch_size;
+	bool		outside;		/* not to be opened in the transaction */
+	PnsRoute	route;			/* set when it is opened */
 	PnsRemoteUse *use;			/* the caller's; NULL: nobody counts */
 	void	   *owner;			/* the caller's, of the request under way */
 	instr_time	wait_began;		/* for its answer; zero: nobody waits */
@@ -213,13 +272,24 @@ extern void pns_mongo_kill_remains(const mongoc_uri_t *uri,
 /* in connection.c */
 extern void pns_mongo_require_client(PnsConnection *connection);
 extern void pns_mongo_throw_closed(void) pg_attribute_noreturn();
-extern void pns_mongo_append_target(PnsConnection *connection, bson_t *opts);
+extern void pns_mongo_append_target(PnsConnection *connection, PnsRoute route, bson_t *opts);
 extern void pns_mongo_begin_call(PnsConnection *connection);
 extern void pns_mongo_end_call(PnsConnection *connection);
-extern void pns_mongo_begin_bounded(PnsConnection *connection);
+extern void pns_mongo_begin_bounded(PnsConnection *connection, int64 timeout_ms);
 extern void pns_mongo_end_bounded(PnsConnection *connection);
 extern void pns_mongo_discard(PnsConnection *connection);
 extern void pns_mongo_after_call(PnsConnection *connection);
+extern int64 pns_mongo_connect_deadline(const PnsConnection *connection);
+extern void pns_mongo_end_use(PnsConnection *connection, bool aborted);
+extern PnsConnection *pns_mongo_next_connection(HASH_SEQ_STATUS *scan, bool first);
+
+/* in transaction.c */
+extern void pns_mongo_watch_transactions(void);
+extern PnsRoute pns_mongo_route(PnsConnection *connection);
+extern void pns_mongo_check_transaction(PnsConnection *connection);
+extern void pns_mongo_find_writer(PnsConnection *connection);
+extern void pns_mongo_note_write(PnsConnection *connection);
+extern void pns_mongo_lose_transaction(PnsConnection *connection, const char *reason);
 
 /* in options.c */
 extern PnsMongoOptions *pns_mongo_get_options(List *server, List *mapping);
@@ -234,6 +304,7 @@ extern void pns_mongo_check_same_hosts(const char *server_uri, const char *mappi
 /* in cursor.c */
 extern void pns_mongo_release_cursors(PnsConnection *connection);
 extern void pns_mongo_collect_cursors(PnsConnection *connection, bson_t *kills);
+extern void pns_mongo_open_route(PnsCursor *cursor);
 extern bool pns_mongo_ask_for_batch(PnsCursor *cursor, bson_t *reply, bson_error_t *error);
 extern void pns_mongo_throw_batch(PnsCursor *cursor, bson_t *reply,
 								  const bson_error_t *error) pg_attribute_noreturn();
@@ -249,15 +320,20 @@ extern bool pns_mongo_receive(PnsConnection *connection, bson_t *reply,
 extern void pns_mongo_settle(PnsConnection *connection);
 extern void pns_mongo_forsake(PnsCursor *cursor);
 extern bool pns_mongo_give_up(PnsConnection *connection);
-extern void pns_mongo_kill_later(PnsConnection *connection, const char *database,
-								 const char *collection, int64 id);
+extern void pns_mongo_kill_later(PnsConnection *connection, PnsRoute route,
+								 const char *database, const char *collection, int64 id);
 
 /* in error.c */
 extern void pns_mongo_throw_connect(PnsConnection *connection,
 									const bson_error_t *error) pg_attribute_noreturn();
-extern void pns_mongo_throw(PnsConnection *connection, const bson_error_t *error,
-							PnsDocument reply, const char *database,
+extern void pns_mongo_throw(PnsConnection *connection, PnsRoute route,
+							const bson_error_t *error, PnsDocument reply, const char *database,
 							PnsDocument command) pg_attribute_noreturn();
+extern void pns_mongo_describe_write_error(PnsWriteError *error, const PnsWriteBatch *batch,
+										   int position, PnsDocument refusal);
+extern void pns_mongo_describe_too_large(PnsWriteError *error, const PnsWriteBatch *batch,
+										 int position, uint32 size, uint32 limit);
+extern void pns_mongo_throw_write_error(const PnsWriteError *error) pg_attribute_noreturn();
 extern char *pns_mongo_server_text(const char *text);
 
 /* in text.c */

@@ -35,7 +35,7 @@ static const uint8 stand_in[] = {
 	0
 };
 
-static void run_kills(PnsConnection *connection);
+static void run_kills(PnsConnection *connection, PnsRoute route);
 static void kill_unwanted(PnsConnection *connection, const bson_t *reply);
 static bool is_announced(PnsConnection *connection, int64 timeout_ms);
 
@@ -68,6 +68,7 @@ pns_mongo_cursor_request(PnsCursor *cursor, void *owner)
 	if (cursor->handle->object == NULL)
 		pns_mongo_throw_closed();
 	pns_mongo_require_client(connection);
+	pns_mongo_open_route(cursor);
 	pns_mongo_settle(connection);
 
 	transport->half = PNS_HALF_SEND;
@@ -89,6 +90,7 @@ pns_mongo_cursor_request(PnsCursor *cursor, void *owner)
 	bson_destroy(&reply);
 	connection->asked = true;
 	connection->asker = cursor;
+	connection->asked_route = cursor->route;
 	cursor->owner = owner;
 	pns_mongo_after_call(connection);
 }
@@ -136,7 +138,7 @@ pns_mongo_receive(PnsConnection *connection, bson_t *reply, bson_error_t *error)
 
 	/* any command will do: it is not sent */
 	BSON_APPEND_INT32(&command, "ping", 1);
-	pns_mongo_append_target(connection, &opts);
+	pns_mongo_append_target(connection, connection->asked_route, &opts);
 	good = mongoc_client_command_with_opts(connection->client, "admin", &command,
 										   NULL, &opts, reply, error);
 	bson_destroy(&command);
@@ -146,7 +148,8 @@ pns_mongo_receive(PnsConnection *connection, bson_t *reply, bson_error_t *error)
 	connection->asked = false;
 	connection->asker = NULL;
 	pns_mongo_end_call(connection);
-	run_kills(connection);
+	for (int route = 0; route < lengthof(connection->kills); route++)
+		run_kills(connection, route);
 	return good;
 }
 
@@ -188,7 +191,8 @@ pns_mongo_forsake(PnsCursor *cursor)
 
 	connection->asker = NULL;
 	if (cursor->id != 0)
-		pns_mongo_kill_later(connection, cursor->database, cursor->collection, cursor->id);
+		pns_mongo_kill_later(connection, cursor->route, cursor->database,
+							 cursor->collection, cursor->id);
 }
 
 /*
@@ -208,7 +212,7 @@ pns_mongo_give_up(PnsConnection *connection)
 	if (pns_mongo_allocator_replaced() || !is_announced(connection, PNS_GRACE_TIMEOUT))
 		return false;
 
-	pns_mongo_begin_bounded(connection);
+	pns_mongo_begin_bounded(connection, PNS_CLEANUP_TIMEOUT);
 	good = pns_mongo_receive(connection, &reply, &error);
 	if (good)
 		kill_unwanted(connection, &reply);
@@ -223,18 +227,19 @@ pns_mongo_give_up(PnsConnection *connection)
  * PNS_CLEANUP_TIMEOUT; does not throw.
  */
 void
-pns_mongo_kill_later(PnsConnection *connection, const char *database,
+pns_mongo_kill_later(PnsConnection *connection, PnsRoute route, const char *database,
 					 const char *collection, int64 id)
 {
+	bson_t	  **kills = &connection->kills[Min(route, PNS_ROUTE_WRITE)];
 	bson_t		command = BSON_INITIALIZER;
 
 	pns_mongo_make_kill(&command, collection, id);
-	if (connection->kills == NULL)
-		connection->kills = bson_new();
-	BSON_APPEND_DOCUMENT(connection->kills, database, &command);
+	if (*kills == NULL)
+		*kills = bson_new();
+	BSON_APPEND_DOCUMENT(*kills, database, &command);
 	bson_destroy(&command);
 	if (!connection->asked)
-		run_kills(connection);
+		run_kills(connection, Min(route, PNS_ROUTE_WRITE));
 }
 
 /*
@@ -276,18 +281,21 @@ pns_mongo_half_readv(PnsTransport *transport, mongoc_iovec_t *iov)
 	return size;
 }
 
-/* run_kills does what had to wait until the connection was free. */
+/*
+ * run_kills does on the member of a route what had to wait until the connection
+ * was free.  Outside of the transaction, which has an end of its own.
+ */
 static void
-run_kills(PnsConnection *connection)
+run_kills(PnsConnection *connection, PnsRoute route)
 {
-	bson_t	   *kills = connection->kills;
+	bson_t	   *kills = connection->kills[route];
 	bson_iter_t iter;
 	bool		was_deaf = connection->transport.deaf;
 	int64		deadline = connection->transport.deadline;
 
 	if (kills == NULL || connection->transport.interrupted || connection->transport.failed)
 		return;
-	pns_mongo_begin_bounded(connection);
+	pns_mongo_begin_bounded(connection, PNS_CLEANUP_TIMEOUT);
 	bson_iter_init(&iter, kills);
 	while (bson_iter_next(&iter) && !connection->transport.failed)
 	{
@@ -298,7 +306,7 @@ run_kills(PnsConnection *connection)
 		bson_error_t error;
 
 		bson_iter_document(&iter, &size, &data);
-		pns_mongo_append_target(connection, &opts);
+		pns_mongo_append_target(connection, route, &opts);
 		if (bson_init_static(&command, data, size))
 			mongoc_client_command_with_opts(connection->client, bson_iter_key(&iter), &command,
 											NULL, &opts, NULL, &error);
@@ -307,7 +315,7 @@ run_kills(PnsConnection *connection)
 	pns_mongo_end_bounded(connection);
 	connection->transport.deaf = was_deaf;
 	connection->transport.deadline = deadline;
-	connection->kills = NULL;
+	connection->kills[route] = NULL;
 	bson_destroy(kills);
 }
 
@@ -333,7 +341,7 @@ kill_unwanted(PnsConnection *connection, const bson_t *reply)
 		(dot = strchr(bson_iter_utf8(&name, NULL), '.')) == NULL)
 		return;
 	database = bson_strndup(bson_iter_utf8(&name, NULL), dot - bson_iter_utf8(&name, NULL));
-	pns_mongo_kill_later(connection, database, dot + 1, bson_iter_as_int64(&id));
+	pns_mongo_kill_later(connection, connection->asked_route, database, dot + 1, bson_iter_as_int64(&id));
 	bson_free(database);
 }
 
