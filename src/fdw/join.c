@@ -46,6 +46,7 @@ static PnsRelation *plan_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo
 							  RelOptInfo *innerrel, JoinType type, List *restrictlist);
 static bool sides_ship(PnsRelation *outer, PnsRelation *inner);
 static int	nesting(const PnsRelation *relation);
+static bool is_guarded(const PnsJoinRelation *join);
 static List *join_sources(const PnsRelation *outer, const PnsRelation *inner);
 static bool take_checked(PnsRelation *relation, const PnsRelation *side, bool later);
 static bool take_looked_at(PnsRelation *relation);
@@ -58,6 +59,7 @@ static Var *lookup_column(Node *node, const PnsRelation *relation);
 static double comparisons_of(PlannerInfo *root, const PnsRelation *relation);
 static double lookup_comparisons(PlannerInfo *root, const PnsRelation *outer,
 								 const PnsRelation *inner, const Var *field);
+static const PnsRelation *first_table(PlannerInfo *root, const PnsRelation *relation);
 static void set_costs(PlannerInfo *root, PnsRelation *relation, double comparisons);
 static int	lookups_below(const PnsRelation *relation);
 
@@ -165,17 +167,28 @@ sides_ship(PnsRelation *outer, PnsRelation *inner)
 
 /*
  * nesting counts the pipelines that stand within each other where a relation is
- * the inner side of a join.  A full join is never one: what its $unionWith adds
- * would be read again for each row.
+ * the inner side of a join.  A full join, and one that is guarded, is never one:
+ * what its $unionWith adds would be read again for each row.
  */
 static int
 nesting(const PnsRelation *relation)
 {
 	if (relation->kind == PNS_RELATION_BASE)
 		return 0;
-	if (relation->join->type == JOIN_FULL)
+	if (relation->join->type == JOIN_FULL || is_guarded(relation->join))
 		return MAX_NESTING;
 	return Max(nesting(relation->join->outer), nesting(relation->join->inner) + 1);
+}
+
+/*
+ * is_guarded tells whether a join looks through the field that it looks up in.
+ */
+static bool
+is_guarded(const PnsJoinRelation *join)
+{
+	const PnsTermSource *first = (PnsTermSource *) linitial(join->inner->sources);
+
+	return pns_join_is_guarded(join->type, &first->table->columns[join->field->varattno - 1]);
 }
 
 /*
@@ -450,15 +463,25 @@ lookup_comparisons(PlannerInfo *root, const PnsRelation *outer, const PnsRelatio
 				   const Var *field)
 {
 	const PnsTermSource *first = (PnsTermSource *) linitial(inner->sources);
-	RelOptInfo *rel = find_base_rel(root, first->varno);
-	const PnsRelation *table = (PnsRelation *) rel->fdw_private;
+	const PnsRelation *table = first_table(root, inner);
 
 	if (pns_relation_has_index(table, first->table->columns[field->varattno - 1].native))
 		return 0;
 	if (table->indexes == NIL ||
 		!(first->table->use_remote_estimate || pns_fdw_is_analyzed(first->table->relid)))
 		return 2 * MAX_COMPARISONS;
-	return outer->fetched * rel->tuples;
+	return outer->fetched * table->rel->tuples;
+}
+
+/*
+ * first_table returns the relation of the first table of another.
+ */
+static const PnsRelation *
+first_table(PlannerInfo *root, const PnsRelation *relation)
+{
+	const PnsTermSource *first = (PnsTermSource *) linitial(relation->sources);
+
+	return (PnsRelation *) find_base_rel(root, first->varno)->fdw_private;
 }
 
 /*
@@ -482,6 +505,8 @@ set_costs(PlannerInfo *root, PnsRelation *relation, double comparisons)
 		LOOKUP_COST * lookups * (1 + lookups_below(join->inner)) +
 		COMPARISON_COST * comparisons +
 		cpu_tuple_cost * relation->fetched;
+	if (is_guarded(join))
+		relation->work += pns_cost_examine(first_table(root, join->inner));
 
 	cost_qual_eval(&checks, relation->checked, root);
 	relation->startup_cost = table->startup_cost + checks.startup +

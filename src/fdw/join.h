@@ -103,6 +103,8 @@ struct PnsJoinQuery
 								 * side, and ... */
 	List	   *inner_columns;	/* ... of the inner side, that must fit */
 	List	   *where_columns;	/* of PnsTermColumn: of rows of the join */
+	List	   *guarded;		/* of PnsTermColumn: the field, where its
+								 * misfits must be seen whatever is looked up */
 	PnsTermContext rows;		/* where tables stand in a row */
 	PnsJoinQuery *reverse;		/* FULL: the inner side's rows without a pair */
 };
@@ -116,6 +118,7 @@ struct PnsJoinQuery
 
 /* in join_query.c */
 extern List *pns_join_describe(const PnsRelation *relation);
+extern bool pns_join_is_guarded(JoinType type, const PnsTableColumn *field);
 extern PnsJoinQuery *pns_join_create(List *description, List *sources);
 extern bool pns_join_compares_strings(const PnsJoinQuery *join);
 

@@ -3,13 +3,14 @@
  * join_query.c
  *	  Joins of collections in a plan, and compiled for a scan.
  *
- * What has to fit: PostgreSQL, joining here, reads every column that a join's
- * condition names from every document of both tables, and a value that does
- * not fit is an error.  So it is there, for all columns of the conditions on
- * pairs but one: the field that is looked up in, as what no key leads to is
- * never looked at.  That comparison treats a value that does not fit as NULL,
- * as one of a WHERE does.  Conditions on the join's rows are such, too; a
- * condition that can be true of a NULL is not satisfied with that.
+ * What has to fit: the columns that the conditions on pairs name, in the
+ * documents of the outer side and in those that a key leads to.  What no key
+ * leads to is not looked at; its comparison treats a value that does not fit as
+ * NULL, as one of a WHERE does.  That takes a pair away, which inner and semi
+ * joins may do; but what a left or an anti join returns for want of a pair would
+ * be another row.  So these look through the field that is looked up in.
+ * Conditions on the join's rows are as those of a WHERE, too; a condition that
+ * can be true of a NULL is not satisfied with that.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,6 +54,17 @@ pns_join_describe(const PnsRelation *relation)
 							 join->field);
 	return list_concat(description,
 					   list_make3(join->on, join->where, join->looked_at));
+}
+
+/*
+ * pns_join_is_guarded tells whether a join has to look through the field that
+ * it looks up in: for what returns a row where there is no pair, a value that
+ * does not fit, and is an error, must not be the reason.
+ */
+bool
+pns_join_is_guarded(JoinType type, const PnsTableColumn *field)
+{
+	return (type == JOIN_LEFT || type == JOIN_ANTI) && !field->codec.null_on_mismatch;
 }
 
 /*
@@ -149,9 +161,12 @@ create_join(PnsJoinQuery *join, List *description, List *sources)
 	join->where_columns = add_columns(NIL, join->where, NULL, NULL);
 	if (join->type == JOIN_FULL)
 		join->reverse = create_reverse(join, key, field, on, looked_at, sources);
+	if (pns_join_is_guarded(join->type, join->field))
+		join->guarded = ((PnsTerm *) linitial(compile_terms(list_make1(field),
+															&join->rows)))->columns;
 	join->reports = join->outer->reports || join->inner->reports ||
 		join->outer_columns != NIL || join->inner_columns != NIL ||
-		join->where_columns != NIL ||
+		join->where_columns != NIL || join->guarded != NIL ||
 		(join->reverse != NULL && join->reverse->reports);
 }
 

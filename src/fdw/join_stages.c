@@ -33,6 +33,8 @@ static void append_table(PnsPipeline *pipeline, const PnsJoinQuery *table);
 static bool append_join(PnsPipeline *pipeline, const PnsJoinQuery *join);
 static void append_rows_or_nothing(PnsPipeline *pipeline, const PnsJoinQuery *node);
 static void append_reverse(PnsPipeline *pipeline, const PnsJoinQuery *reverse);
+static void append_guard(PnsPipeline *pipeline, const PnsJoinQuery *join);
+static void append_is_bad(PnsBsonBuilder *builder);
 static void append_key_stage(PnsPipeline *pipeline, const PnsJoinQuery *join);
 static void append_key(PnsPipeline *pipeline, const PnsJoinQuery *join);
 static void append_candidates(PnsPipeline *pipeline);
@@ -49,6 +51,7 @@ static void append_found_match(PnsPipeline *pipeline, bool found, bool reports);
 static void append_terms_match(PnsPipeline *pipeline, List *terms, bool reports);
 static void append_bad_stage(PnsPipeline *pipeline, List *columns, const PnsTermContext *rows);
 static void append_bad(PnsPipeline *pipeline, List *columns, const PnsTermContext *rows);
+static void append_first(PnsPipeline *pipeline);
 static void append_nothing(PnsPipeline *pipeline);
 static int	open_pipeline(PnsPipeline *pipeline);
 static void close_pipeline(PnsPipeline *pipeline, int nstages);
@@ -103,6 +106,8 @@ append_join(PnsPipeline *pipeline, const PnsJoinQuery *join)
 		append_pairs(pipeline, join, outer_reports);
 	if (join->reverse != NULL)
 		append_reverse(pipeline, join->reverse);
+	if (join->guarded != NIL)
+		append_guard(pipeline, join);
 	append_bad_stage(pipeline, join->where_columns, &join->rows);
 	append_terms_match(pipeline, join->where, join->reports);
 	return true;
@@ -134,6 +139,52 @@ append_reverse(PnsPipeline *pipeline, const PnsJoinQuery *reverse)
 	append_rows_or_nothing(pipeline, reverse);
 	close_pipeline(pipeline, nstages);
 	pns_pipeline_close_stage(pipeline);
+}
+
+/*
+ * append_guard appends what does not fit in the field that is looked up in, of
+ * the documents that the conditions on their table select: rows that are not of
+ * the join, but stop it.  The table is read for that, so the first of them will
+ * do.
+ */
+static void
+append_guard(PnsPipeline *pipeline, const PnsJoinQuery *join)
+{
+	const PnsJoinQuery *table = join->inner;
+	PnsBsonBuilder *builder = &pipeline->builder;
+	PnsQual    *misfit = pns_fdw_misfit_qual(join->field);
+	int			nstages;
+
+	while (table->outer != NULL)
+		table = table->outer;
+	pns_pipeline_open_stage(pipeline, "$unionWith");
+	pns_bson_append_text(builder, "coll", table->first->table->collection);
+	nstages = open_pipeline(pipeline);
+	if (!pns_pipeline_append_match(pipeline, misfit == NULL ? table->quals :
+								   list_concat_copy(table->quals, list_make1(misfit))))
+		append_nothing(pipeline);
+	append_table(pipeline, table);
+	pns_pipeline_open_stage(pipeline, "$project");
+	append_bad(pipeline, join->guarded, &join->rows);
+	pns_pipeline_close_stage(pipeline);
+	pns_pipeline_open_stage(pipeline, "$match");
+	append_is_bad(builder);
+	pns_pipeline_close_stage(pipeline);
+	append_first(pipeline);
+	close_pipeline(pipeline, nstages);
+	pns_pipeline_close_stage(pipeline);
+}
+
+/*
+ * append_is_bad appends the condition that a row has a value that must fit and
+ * does not.
+ */
+static void
+append_is_bad(PnsBsonBuilder *builder)
+{
+	pns_bson_open_document(builder, PNS_JOIN_BAD);
+	pns_bson_append_cstring(builder, "$type", "object");
+	pns_bson_close(builder);
 }
 
 /*
@@ -291,11 +342,7 @@ append_inner_pipeline(PnsPipeline *pipeline, const PnsJoinQuery *join)
 		append_terms_match(pipeline, join->on, reports);
 	}
 	if (join->type == JOIN_SEMI || join->type == JOIN_ANTI)
-	{
-		pns_bson_open_document(&pipeline->builder, pns_bson_index(pipeline->nstages++));
-		pns_bson_append_int32(&pipeline->builder, "$limit", 1);
-		pns_bson_close(&pipeline->builder);
-	}
+		append_first(pipeline);
 	close_pipeline(pipeline, nstages);
 }
 
@@ -481,6 +528,17 @@ append_bad(PnsPipeline *pipeline, List *columns, const PnsTermContext *rows)
 }
 
 /*
+ * append_first appends the stage that keeps one document.
+ */
+static void
+append_first(PnsPipeline *pipeline)
+{
+	pns_bson_open_document(&pipeline->builder, pns_bson_index(pipeline->nstages++));
+	pns_bson_append_int32(&pipeline->builder, "$limit", 1);
+	pns_bson_close(&pipeline->builder);
+}
+
+/*
  * append_nothing appends the stage that keeps no document.
  */
 static void
@@ -529,9 +587,7 @@ open_match(PnsPipeline *pipeline, bool reports)
 		return;
 	pns_bson_open_array(builder, "$or");
 	pns_bson_open_document(builder, "0");
-	pns_bson_open_document(builder, PNS_JOIN_BAD);
-	pns_bson_append_cstring(builder, "$type", "object");
-	pns_bson_close(builder);
+	append_is_bad(builder);
 	pns_bson_close(builder);
 	pns_bson_open_document(builder, "1");
 }

@@ -69,8 +69,7 @@ static JoinKeys *find_keys(RelOptInfo *joinrel, RelOptInfo *outerrel,
 						   RelOptInfo *innerrel, JoinType jointype, List *clauses);
 static Expr *key_condition(RestrictInfo *info, RelOptInfo *outerrel,
 						   RelOptInfo *innerrel, Expr **value);
-static bool find_guarded(RelOptInfo *joinrel, RelOptInfo *innerrel, List *clauses,
-						 List **guarded);
+static bool find_guarded(RelOptInfo *innerrel, const PnsScanKeys *keys, List **guarded);
 static void add_join_paths(PlannerInfo *root, RelOptInfo *joinrel,
 						   RelOptInfo *outerrel, RelOptInfo *innerrel,
 						   JoinType jointype, JoinPathExtraData *extra,
@@ -137,7 +136,7 @@ offer_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 	if (keys->values == NIL)
 		return;
 	if (must_see_misfits(jointype) &&
-		!find_guarded(joinrel, innerrel, extra->restrictlist, &keys->scan->guarded))
+		!find_guarded(innerrel, keys->scan, &keys->scan->guarded))
 		return;
 	add_join_paths(root, joinrel, outerrel, innerrel, jointype, extra, keys);
 }
@@ -290,40 +289,26 @@ key_condition(RestrictInfo *info, RelOptInfo *outerrel, RelOptInfo *innerrel,
 }
 
 /*
- * find_guarded lists the columns of a collection in the conditions of an outer
- * join whose misfits are errors.  False where MongoDB cannot find them.
+ * find_guarded lists the columns of a collection that an outer join sends keys
+ * for and whose misfits are errors.  False where MongoDB cannot find them.
  */
 static bool
-find_guarded(RelOptInfo *joinrel, RelOptInfo *innerrel, List *clauses, List **guarded)
+find_guarded(RelOptInfo *innerrel, const PnsScanKeys *keys, List **guarded)
 {
 	const PnsTable *table = table_of(innerrel);
 	ListCell   *lc;
 
-	foreach(lc, clauses)
+	foreach(lc, keys->conditions)
 	{
-		RestrictInfo *info = lfirst_node(RestrictInfo, lc);
-		ListCell   *column_cell;
+		List	   *vars = pull_var_clause((Node *) lfirst(lc), 0);
+		int			attnum = linitial_node(Var, vars)->varattno;
+		const PnsTableColumn *column = &table->columns[attnum - 1];
 
-		if (RINFO_IS_PUSHED_DOWN(info, joinrel->relids))
+		if (column->codec.null_on_mismatch || list_member_int(*guarded, attnum))
 			continue;
-		foreach(column_cell, pull_var_clause((Node *) info->clause,
-											 PVC_RECURSE_PLACEHOLDERS))
-		{
-			Var		   *var = lfirst_node(Var, column_cell);
-			const PnsTableColumn *column;
-
-			if (var->varno != innerrel->relid || var->varattno < 0)
-				continue;
-			if (var->varattno == 0)
-				return false;
-			column = &table->columns[var->varattno - 1];
-			if (column->codec.null_on_mismatch ||
-				list_member_int(*guarded, var->varattno))
-				continue;
-			if (pns_fdw_misfit_qual(column) == NULL)
-				return false;
-			*guarded = lappend_int(*guarded, var->varattno);
-		}
+		if (pns_fdw_misfit_qual(column) == NULL)
+			return false;
+		*guarded = lappend_int(*guarded, attnum);
 	}
 	return true;
 }

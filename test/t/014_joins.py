@@ -325,6 +325,61 @@ def misfits(db):
     db.execute(BY_COST)
 
 
+def unmatched(db, client):
+    """What a join returns for want of a pair is not due to a value that does not fit."""
+    client.joins.whole.insert_many([{"_id": n, "k": n, "v": n} for n in range(6)])
+    client.joins.broken.insert_many([{"_id": n, "k": n, "v": n} for n in range(4)])
+    # so many that it is the side that is looked up in
+    client.joins.broken.insert_many([{"_id": n} for n in range(20, 40)])
+    client.joins.broken.create_index("k")
+    for name in ("whole", "broken"):
+        db.execute(f"CREATE FOREIGN TABLE {name} (_id int, k int, v int) SERVER mongo "
+                   "OPTIONS (database 'joins')")
+    db.execute("ANALYZE whole; ANALYZE broken")
+    db.execute(ONLY_SHIPPED)
+    queries = {
+        "inner": ("SELECT w._id, b._id FROM whole w JOIN broken b ON b.k = w.k",
+                  [(n, n) for n in range(4)]),
+        "semi": ("SELECT _id FROM whole w WHERE EXISTS (SELECT FROM broken b "
+                 "WHERE b.k = w.k)", [(n,) for n in range(4)]),
+        "left": ("SELECT w._id, b._id FROM whole w LEFT JOIN broken b ON b.k = w.k",
+                 [(n, n if n < 4 else None) for n in range(6)]),
+        "anti": ("SELECT _id FROM whole w WHERE NOT EXISTS (SELECT FROM broken b "
+                 "WHERE b.k = w.k)", [(4,), (5,)]),
+        "left, then more": ("SELECT w._id, b._id, x._id FROM whole w LEFT JOIN broken b "
+                            "ON b.k = w.k JOIN whole x ON x._id = w.v",
+                            [(n, n if n < 4 else None, n) for n in range(6)]),
+        "count": ("SELECT count(*), count(b._id) FROM whole w LEFT JOIN broken b "
+                  "ON b.k = w.k", [(6, 4)]),
+        "group": ("SELECT b._id, count(*) FROM whole w LEFT JOIN broken b ON b.k = w.k "
+                  "GROUP BY b._id HAVING count(*) > 1", [(None, 2)]),
+        "full": ("SELECT w._id, b._id FROM whole w FULL JOIN broken b ON b.k = w.k",
+                 [(n, n if n < 4 else None) for n in range(6)] +
+                 [(None, n) for n in range(20, 40)]),
+    }
+    for name, (query, expected) in queries.items():
+        is_(joins_here(db, query), 0, f"{name}: shipped")
+        is_(answer(db, query), expected, f"{name}: all values fit")
+    # behind a left join that looks through its field there is no other to be made there
+    inside = "SELECT x._id FROM whole x LEFT JOIN (whole w LEFT JOIN broken b ON b.k = w.k) " \
+        "ON w._id = x.k"
+    is_(answer(db, inside), [(n,) for n in range(6)], "a left join within a left one")
+    for value in ("4", 4.5, [4], {"a": 4}):
+        client.joins.broken.replace_one({"_id": 9}, {"k": value}, upsert=True)
+        for name, (query, expected) in queries.items():
+            if name in ("inner", "semi"):
+                is_(answer(db, query), expected, f"{name}: {value!r} is equal to nothing")
+            else:
+                throws(lambda: db.rows(query), "22003" if value == 4.5 else "22000",
+                       f"{name}: {value!r} is looked for", message='field "k" does not fit')
+        throws(lambda: db.rows(inside), "22003" if value == 4.5 else "22000",
+               f"a left join within a left one: {value!r}")
+        is_(answer(db, "SELECT w._id FROM whole w LEFT JOIN (SELECT * FROM broken "
+                   "WHERE _id < 9) b ON b.k = w.k"), [(n,) for n in range(6)],
+            f"{value!r} of a document that a condition leaves out is none of it")
+    db.execute(BY_COST)
+
+
 def large(db, client):
     """Nothing that fits here is too large for the join there."""
     mega = 2**20
@@ -448,6 +503,7 @@ with mongo_client() as client, database() as db:
     boundaries(db, uri)
     views(db, client)
     misfits(db)
+    unmatched(db, client)
     large(db, client)
     locks(db)
     old_servers(db, client)
