@@ -83,7 +83,8 @@ pns_fdw_comparison_ships(const PnsTableColumn *column, PnsCompareOp op, Oid oper
 	{
 		case PNS_CLASS_INT:
 			return operand_type == INT2OID || operand_type == INT4OID ||
-				operand_type == INT8OID;
+				operand_type == INT8OID || operand_type == NUMERICOID ||
+				operand_type == FLOAT8OID;
 		case PNS_CLASS_FLOAT4:
 		case PNS_CLASS_FLOAT8:
 			return operand_type == FLOAT4OID || operand_type == FLOAT8OID;
@@ -103,10 +104,14 @@ pns_fdw_comparison_ships(const PnsTableColumn *column, PnsCompareOp op, Oid oper
 		case PNS_CLASS_ENUM:
 			/* there, labels are not known to be text of any encoding */
 			return GetDatabaseEncoding() != PG_SQL_ASCII;
+		case PNS_CLASS_TIMESTAMP:
+			/* a column's values do not depend on the session's time zone */
+			return operand_type == column->base_type || operand_type == DATEOID ||
+				column->base_type == TIMESTAMPTZOID;
+		case PNS_CLASS_DATE:
+			return operand_type == DATEOID || operand_type == TIMESTAMPOID;
 		case PNS_CLASS_NUMERIC:
 		case PNS_CLASS_UUID:
-		case PNS_CLASS_TIMESTAMP:
-		case PNS_CLASS_DATE:
 		case PNS_CLASS_OBJECTID:
 			return operand_type == column->base_type;
 		case PNS_CLASS_BOOL:

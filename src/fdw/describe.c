@@ -27,6 +27,7 @@ typedef struct DescribeContext
 static List *describe_keys(const PnsScanKeys *keys, DescribeContext *context);
 static Node *describe_node(Node *node, void *arg);
 static Node *describe_var(Var *var, DescribeContext *context);
+static Node *describe_list_test(ScalarArrayOpExpr *test, DescribeContext *context);
 static Node *describe_operand(Node *node, DescribeContext *context);
 
 /*
@@ -132,6 +133,8 @@ describe_node(Node *node, void *arg)
 		default:
 			if (pns_fdw_is_operand(node))
 				return describe_operand(node, context);
+			if (pns_fdw_is_list_test(node))
+				return describe_list_test((ScalarArrayOpExpr *) node, context);
 			return expression_tree_mutator(node, describe_node, arg);
 	}
 }
@@ -150,6 +153,21 @@ describe_var(Var *var, DescribeContext *context)
 		if (((PnsTermSource *) lfirst(lc))->varno == var->varno)
 			copy->varno = foreach_current_index(lc) + 1;
 	}
+	return (Node *) copy;
+}
+
+/*
+ * describe_list_test describes a test of the elements of a list, each of which
+ * is an operand.
+ */
+static Node *
+describe_list_test(ScalarArrayOpExpr *test, DescribeContext *context)
+{
+	ScalarArrayOpExpr *copy = copyObject(test);
+	ArrayExpr  *array = lsecond_node(ArrayExpr, copy->args);
+
+	linitial(copy->args) = describe_node(linitial(copy->args), context);
+	array->elements = (List *) describe_node((Node *) array->elements, context);
 	return (Node *) copy;
 }
 

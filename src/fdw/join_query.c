@@ -132,7 +132,7 @@ create_table(PnsJoinQuery *table, List *description, List *sources, int place)
 	table->first = (PnsTermSource *) list_nth(sources, place - 1);
 	foreach(lc, (List *) list_nth(description, PNS_JOIN_TABLE_QUALS))
 	{
-		PnsQual    *qual = pns_fdw_compile_qual((Expr *) lfirst(lc), table->first->table, place);
+		PnsQual    *qual = pns_fdw_compile_planned_qual((Expr *) lfirst(lc), table->first->table, place);
 
 		/* elog: it was shippable when it was planned */
 		if (qual == NULL)

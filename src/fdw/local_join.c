@@ -284,6 +284,10 @@ key_condition(RestrictInfo *info, RelOptInfo *outerrel, RelOptInfo *innerrel,
 		return NULL;
 
 	/* of an expression there are no values to match the rows by */
+	while (IsA(column, RelabelType))
+		column = (Node *) ((RelabelType *) column)->arg;
+	if (!IsA(column, Var))
+		return NULL;
 	qual = pns_fdw_compile_qual((Expr *) condition, table_of(innerrel), innerrel->relid);
 	return qual != NULL && qual->kind == PNS_QUAL_IN ? (Expr *) condition : NULL;
 }

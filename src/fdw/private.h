@@ -191,7 +191,13 @@ typedef struct PnsQual
 
 extern bool pns_fdw_is_operand(Node *node);
 extern PnsQual *pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno);
+extern PnsQual *pns_fdw_compile_planned_qual(Expr *expr, const PnsTable *table, Index varno);
 extern PnsQual *pns_fdw_misfit_qual(const PnsTableColumn *column);
+
+/* ---------- array_test.c ---------- */
+
+extern bool pns_fdw_is_list_test(Node *node);
+extern Expr *pns_fdw_expand_array_test(ScalarArrayOpExpr *expr);
 
 /* ---------- comparison.c ---------- */
 

@@ -32,6 +32,7 @@
 #include "utils/lsyscache.h"
 #include "utils/pg_locale.h"
 
+#include "fdw/qual.h"
 #include "fdw/term.h"
 
 /* Levels of AND and OR; MongoDB refuses some 50 of them. */
@@ -40,43 +41,24 @@
 /* Levels of documents and arrays; MongoDB and PnsBsonBuilder take 100. */
 #define MAX_NESTING 85
 
-/* Bytes; as a filter it takes a few times as much, or many, for a uuid. */
-#define SMALL_VALUE_SIZE (256 * 1024)
-#define SMALL_UUID_ARRAY_SIZE (4 * 1024)
-
-/* What an expression is compiled against. */
-typedef struct CompileContext
-{
-	const PnsTable *table;
-	Index		varno;			/* the table's place in the query */
-	int			depth;			/* of AND and OR */
-} CompileContext;
-
-static PnsQual *compile(Expr *expr, bool truth, CompileContext *context);
-static PnsQual *compile_native(Expr *expr, bool truth, CompileContext *context);
-static PnsQual *compile_term(Expr *expr, bool truth, CompileContext *context);
+static PnsQual *compile(Expr *expr, bool truth, PnsQualContext *context);
+static PnsQual *compile_native(Expr *expr, bool truth, PnsQualContext *context);
+static PnsQual *compile_term(Expr *expr, bool truth, PnsQualContext *context);
 static PnsQual *compile_const(Const *constant, bool truth);
-static PnsQual *compile_bool(BoolExpr *expr, bool truth, CompileContext *context);
-static PnsQual *compile_and(List *args, bool truth, CompileContext *context);
-static PnsQual *compile_or(List *args, bool truth, CompileContext *context);
-static PnsQual *compile_column(Var *var, bool truth, CompileContext *context);
-static PnsQual *compile_op(OpExpr *expr, bool truth, CompileContext *context);
-static PnsQual *compile_match(Oid function, Oid collation, List *args, bool truth,
-							  CompileContext *context);
-static PnsQual *compile_in(ScalarArrayOpExpr *expr, bool truth, CompileContext *context);
-static bool is_small_value(Node *node, Size limit);
+static PnsQual *compile_bool(BoolExpr *expr, bool truth, PnsQualContext *context);
+static PnsQual *compile_and(List *args, bool truth, PnsQualContext *context);
+static PnsQual *compile_or(List *args, bool truth, PnsQualContext *context);
+static PnsQual *compile_column(Var *var, bool truth, PnsQualContext *context);
 static bool contains_placeholder(Node *node, void *arg);
-static PnsQual *compile_null(NullTest *expr, bool truth, CompileContext *context);
-static PnsQual *compile_truth(BooleanTest *expr, bool truth, CompileContext *context);
-static PnsQual *compile_unknown(Expr *expr, bool truth, CompileContext *context);
-static PnsQual *compile_distinct(DistinctExpr *expr, bool truth, CompileContext *context);
+static PnsQual *compile_null(NullTest *expr, bool truth, PnsQualContext *context);
+static PnsQual *compile_truth(BooleanTest *expr, bool truth, PnsQualContext *context);
+static PnsQual *compile_unknown(Expr *expr, bool truth, PnsQualContext *context);
+static PnsQual *compile_distinct(DistinctExpr *expr, bool truth, PnsQualContext *context);
 static PnsQual *make_join(PnsQualKind kind, PnsQual *left, PnsQual *right);
 static PnsQual *make_operand_qual(PnsQualKind kind, Expr *operand, bool truth);
-static PnsQual *make_qual(PnsQualKind kind, const PnsTableColumn *column);
 static PnsQual *make_null_qual(const PnsTableColumn *column, bool is_null);
 static PnsQual *make_not_true(PnsQual *qual);
 static Bitmapset *strict_columns(const PnsQual *qual);
-static const PnsTableColumn *column_of(Node *node, CompileContext *context);
 
 /*
  * pns_fdw_compile_qual compiles a condition on one table, or returns NULL
@@ -85,7 +67,20 @@ static const PnsTableColumn *column_of(Node *node, CompileContext *context);
 PnsQual *
 pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno)
 {
-	CompileContext context = {table, varno, 0};
+	PnsQualContext context = {.table = table,.varno = varno};
+
+	context.takes_terms = pns_fdw_pushes(table, PNS_PUSH_EXPRESSION);
+	return compile(expr, true, &context);
+}
+
+/*
+ * pns_fdw_compile_planned_qual compiles a condition that a plan ships, whatever
+ * the settings have become since it was made.
+ */
+PnsQual *
+pns_fdw_compile_planned_qual(Expr *expr, const PnsTable *table, Index varno)
+{
+	PnsQualContext context = {.table = table,.varno = varno,.takes_terms = true};
 
 	return compile(expr, true, &context);
 }
@@ -98,7 +93,7 @@ pns_fdw_compile_qual(Expr *expr, const PnsTable *table, Index varno)
 PnsQual *
 pns_fdw_misfit_qual(const PnsTableColumn *column)
 {
-	PnsQual    *qual = make_qual(PNS_QUAL_AND, NULL);
+	PnsQual    *qual = pns_qual_make(PNS_QUAL_AND, NULL);
 	PnsQual    *uncertain;
 
 	if (column->native == NULL)
@@ -153,12 +148,19 @@ contains_placeholder(Node *node, void *arg)
  * the query language, which indexes serve, or else in that of aggregations.
  */
 static PnsQual *
-compile(Expr *expr, bool truth, CompileContext *context)
+compile(Expr *expr, bool truth, PnsQualContext *context)
 {
 	PnsQual    *qual;
+	Expr	   *expanded;
 
 	check_stack_depth();
 
+	if (IsA(expr, ScalarArrayOpExpr) && !pns_fdw_is_operand((Node *) expr))
+	{
+		expanded = pns_fdw_expand_array_test((ScalarArrayOpExpr *) expr);
+		if (expanded != NULL)
+			return compile(expanded, truth, context);
+	}
 	qual = compile_native(expr, truth, context);
 	if (qual == NULL && truth)
 		qual = pns_fdw_compile_member(expr, context->table, context->varno);
@@ -169,7 +171,7 @@ compile(Expr *expr, bool truth, CompileContext *context)
  * compile_native compiles to the query language.
  */
 static PnsQual *
-compile_native(Expr *expr, bool truth, CompileContext *context)
+compile_native(Expr *expr, bool truth, PnsQualContext *context)
 {
 	if (!IsA(expr, Const) && pns_fdw_is_operand((Node *) expr))
 		return make_operand_qual(PNS_QUAL_OPERAND, expr, truth);
@@ -183,12 +185,12 @@ compile_native(Expr *expr, bool truth, CompileContext *context)
 		case T_Var:
 			return compile_column((Var *) expr, truth, context);
 		case T_OpExpr:
-			return compile_op((OpExpr *) expr, truth, context);
+			return pns_qual_compile_op((OpExpr *) expr, truth, context);
 		case T_FuncExpr:
-			return compile_match(((FuncExpr *) expr)->funcid, ((FuncExpr *) expr)->inputcollid,
-								 ((FuncExpr *) expr)->args, truth, context);
+			return pns_qual_compile_match(((FuncExpr *) expr)->funcid, ((FuncExpr *) expr)->inputcollid,
+										  ((FuncExpr *) expr)->args, truth, context);
 		case T_ScalarArrayOpExpr:
-			return compile_in((ScalarArrayOpExpr *) expr, truth, context);
+			return pns_qual_compile_in((ScalarArrayOpExpr *) expr, truth, context);
 		case T_NullTest:
 			return compile_null((NullTest *) expr, truth, context);
 		case T_BooleanTest:
@@ -208,7 +210,7 @@ compile_native(Expr *expr, bool truth, CompileContext *context)
  * be that an error or NULL.
  */
 static PnsQual *
-compile_term(Expr *expr, bool truth, CompileContext *context)
+compile_term(Expr *expr, bool truth, PnsQualContext *context)
 {
 	PnsTermSource *source = palloc0(sizeof(PnsTermSource));
 	PnsTermContext *terms = palloc0(sizeof(PnsTermContext));
@@ -216,7 +218,7 @@ compile_term(Expr *expr, bool truth, CompileContext *context)
 	PnsQual    *qual;
 	ListCell   *lc;
 
-	if (!pns_fdw_pushes(context->table, PNS_PUSH_EXPRESSION))
+	if (!context->takes_terms)
 		return NULL;
 	source->varno = context->varno;
 	source->table = context->table;
@@ -228,7 +230,7 @@ compile_term(Expr *expr, bool truth, CompileContext *context)
 	if (term == NULL || term->depth + 2 * context->depth > MAX_NESTING)
 		return NULL;
 
-	qual = make_qual(PNS_QUAL_EXPR, NULL);
+	qual = pns_qual_make(PNS_QUAL_EXPR, NULL);
 	qual->term = term;
 	qual->exact = !term->may_fail;
 	foreach(lc, term->columns)
@@ -246,7 +248,7 @@ compile_term(Expr *expr, bool truth, CompileContext *context)
 static PnsQual *
 compile_const(Const *constant, bool truth)
 {
-	PnsQual    *qual = make_qual(PNS_QUAL_CONST, NULL);
+	PnsQual    *qual = pns_qual_make(PNS_QUAL_CONST, NULL);
 
 	qual->exact = true;
 	qual->truth = !constant->constisnull &&
@@ -260,7 +262,7 @@ compile_const(Const *constant, bool truth)
  * server can be relied on to take is evaluated here.
  */
 static PnsQual *
-compile_bool(BoolExpr *expr, bool truth, CompileContext *context)
+compile_bool(BoolExpr *expr, bool truth, PnsQualContext *context)
 {
 	PnsQual    *qual;
 
@@ -283,9 +285,9 @@ compile_bool(BoolExpr *expr, bool truth, CompileContext *context)
  * the rest selects more, which is checked here.
  */
 static PnsQual *
-compile_and(List *args, bool truth, CompileContext *context)
+compile_and(List *args, bool truth, PnsQualContext *context)
 {
-	PnsQual    *qual = make_qual(PNS_QUAL_AND, NULL);
+	PnsQual    *qual = pns_qual_make(PNS_QUAL_AND, NULL);
 	ListCell   *lc;
 
 	qual->exact = true;
@@ -307,9 +309,9 @@ compile_and(List *args, bool truth, CompileContext *context)
  * compile_or compiles a disjunction, which needs all of its arms.
  */
 static PnsQual *
-compile_or(List *args, bool truth, CompileContext *context)
+compile_or(List *args, bool truth, PnsQualContext *context)
 {
-	PnsQual    *qual = make_qual(PNS_QUAL_OR, NULL);
+	PnsQual    *qual = pns_qual_make(PNS_QUAL_OR, NULL);
 	ListCell   *lc;
 
 	qual->exact = true;
@@ -331,189 +333,27 @@ compile_or(List *args, bool truth, CompileContext *context)
  * compile_column compiles a boolean column that stands as a condition.
  */
 static PnsQual *
-compile_column(Var *var, bool truth, CompileContext *context)
+compile_column(Var *var, bool truth, PnsQualContext *context)
 {
-	const PnsTableColumn *column = column_of((Node *) var, context);
+	const PnsTableColumn *column = pns_qual_column_of((Node *) var, context);
 	PnsQual    *qual;
 
 	if (column == NULL || pns_fdw_value_class(column) != PNS_CLASS_BOOL)
 		return NULL;
 
-	qual = make_qual(PNS_QUAL_BOOL, column);
+	qual = pns_qual_make(PNS_QUAL_BOOL, column);
 	qual->truth = truth;
 	qual->exact = pns_fdw_comparison_is_exact(column, PNS_EQ);
 	return qual;
 }
 
 /*
- * compile_op compiles a comparison of a column with something that does not
- * depend on the row.
- */
-static PnsQual *
-compile_op(OpExpr *expr, bool truth, CompileContext *context)
-{
-	const PnsTableColumn *column;
-	Node	   *left;
-	Node	   *right;
-	PnsCompareOp op;
-	PnsQual    *qual;
-	bool		commuted;
-	Oid			left_type;
-	Oid			right_type;
-
-	if (list_length(expr->args) != 2)
-		return NULL;
-	qual = compile_match(get_opcode(expr->opno), expr->inputcollid, expr->args, truth, context);
-	if (qual != NULL)
-		return qual;
-	left = (Node *) linitial(expr->args);
-	right = (Node *) lsecond(expr->args);
-
-	column = column_of(left, context);
-	commuted = column == NULL;
-	if (commuted)
-	{
-		Node	   *swap = left;
-
-		left = right;
-		right = swap;
-		column = column_of(left, context);
-	}
-	if (column == NULL || !pns_fdw_is_operand(right) ||
-		!pns_fdw_comparison_of(expr->opno, column->base_type, &op))
-		return NULL;
-
-	op_input_types(expr->opno, &left_type, &right_type);
-	if (commuted)
-		op = pns_fdw_commute(op);
-	if (!truth)
-		op = pns_fdw_negate(op);
-
-	qual = make_qual(PNS_QUAL_COMPARE, column);
-	qual->op = op;
-	qual->operand = (Expr *) right;
-	qual->operand_type = commuted ? left_type : right_type;
-	if (!pns_fdw_comparison_ships(column, op, qual->operand_type, expr->inputcollid))
-		return NULL;
-	qual->exact = pns_fdw_comparison_is_exact(column, op) && is_small_value(right, SMALL_VALUE_SIZE);
-	return qual;
-}
-
-/*
- * compile_match compiles LIKE, ILIKE, regular expressions and starts_with, by
- * the functions that they are.
- */
-static PnsQual *
-compile_match(Oid function, Oid collation, List *args, bool truth, CompileContext *context)
-{
-	static const struct
-	{
-		Oid			function;
-		PnsMatchKind match;
-		bool		negated;
-		bool		folds;
-	}			functions[] = {
-		{F_TEXTLIKE, PNS_MATCH_LIKE, false, false},
-		{F_TEXTNLIKE, PNS_MATCH_LIKE, true, false},
-		{F_TEXTICLIKE, PNS_MATCH_ILIKE, false, true},
-		{F_TEXTICNLIKE, PNS_MATCH_ILIKE, true, true},
-		{F_TEXTREGEXEQ, PNS_MATCH_REGEX, false, false},
-		{F_TEXTREGEXNE, PNS_MATCH_REGEX, true, false},
-		{F_TEXTICREGEXEQ, PNS_MATCH_IREGEX, false, true},
-		{F_TEXTICREGEXNE, PNS_MATCH_IREGEX, true, true},
-		{F_STARTS_WITH, PNS_MATCH_PREFIX, false, false},
-	};
-	const PnsTableColumn *column;
-	Node	   *pattern;
-	PnsQual    *qual;
-	PnsPattern	unused;
-	int			i = 0;
-
-	while (i < lengthof(functions) && functions[i].function != function)
-		i++;
-	if (i == lengthof(functions) || list_length(args) != 2)
-		return NULL;
-	column = column_of((Node *) linitial(args), context);
-	pattern = (Node *) lsecond(args);
-	if (column == NULL || pns_fdw_value_class(column) != PNS_CLASS_TEXT ||
-		column->base_type == NAMEOID || !pns_fdw_is_operand(pattern) ||
-		GetDatabaseEncoding() != PG_UTF8 || !OidIsValid(collation) ||
-		!get_collation_isdeterministic(collation) ||
-		(functions[i].folds && !pns_collation_has_c_case(collation)))
-		return NULL;
-
-	qual = make_qual(PNS_QUAL_MATCH, column);
-	qual->match = functions[i].match;
-	qual->truth = functions[i].negated != truth;
-	qual->is_c = pns_collation_has_c_case(collation);
-	qual->operand = (Expr *) pattern;
-	if (IsA(pattern, Const) && !((Const *) pattern)->constisnull)
-	{
-		if (!is_small_value(pattern, SMALL_VALUE_SIZE) ||
-			!pns_pattern_translate(qual, ((Const *) pattern)->constvalue, &unused))
-			return NULL;
-		qual->exact = pns_fdw_fits_exactly(column);
-	}
-	else if (qual->match == PNS_MATCH_REGEX || qual->match == PNS_MATCH_IREGEX)
-		return NULL;
-	return qual;
-}
-
-/*
- * compile_in compiles column = ANY (array) and column <> ALL (array), which
- * are each other's negation.
- */
-static PnsQual *
-compile_in(ScalarArrayOpExpr *expr, bool truth, CompileContext *context)
-{
-	const PnsTableColumn *column = column_of((Node *) linitial(expr->args), context);
-	Node	   *array = (Node *) lsecond(expr->args);
-	PnsCompareOp op;
-	PnsQual    *qual;
-	Oid			left_type;
-	Oid			right_type;
-
-	if (column == NULL || !pns_fdw_is_operand(array) ||
-		!pns_fdw_comparison_of(expr->opno, column->base_type, &op) ||
-		op != (expr->useOr ? PNS_EQ : PNS_NE))
-		return NULL;
-
-	if (!truth)
-		op = pns_fdw_negate(op);
-	op_input_types(expr->opno, &left_type, &right_type);
-
-	qual = make_qual(op == PNS_EQ ? PNS_QUAL_IN : PNS_QUAL_NOT_IN, column);
-	qual->op = op;
-	qual->operand = (Expr *) array;
-	qual->operand_type = right_type;
-	if (!pns_fdw_comparison_ships(column, op, right_type, expr->inputcollid))
-		return NULL;
-	qual->exact = pns_fdw_comparison_is_exact(column, op) && IsA(array, Const) &&
-		is_small_value(array, qual->class == PNS_CLASS_UUID ?
-					   SMALL_UUID_ARRAY_SIZE : SMALL_VALUE_SIZE);
-	return qual;
-}
-
-/*
- * is_small_value tells whether a value, as far as it is known, fits into a
- * command.  One that does not is not sent, and so has to be looked at here.
- */
-static bool
-is_small_value(Node *node, Size limit)
-{
-	Const	   *value = (Const *) node;
-
-	return !IsA(node, Const) || value->constisnull || value->constlen != -1 ||
-		toast_raw_datum_size(value->constvalue) <= limit;
-}
-
-/*
  * compile_null compiles IS [NOT] NULL of a column, or of a condition.
  */
 static PnsQual *
-compile_null(NullTest *expr, bool truth, CompileContext *context)
+compile_null(NullTest *expr, bool truth, PnsQualContext *context)
 {
-	const PnsTableColumn *column = column_of((Node *) expr->arg, context);
+	const PnsTableColumn *column = pns_qual_column_of((Node *) expr->arg, context);
 	bool		is_null = (expr->nulltesttype == IS_NULL) == truth;
 
 	if (expr->argisrow)
@@ -530,7 +370,7 @@ compile_null(NullTest *expr, bool truth, CompileContext *context)
  * which are never NULL themselves.
  */
 static PnsQual *
-compile_truth(BooleanTest *expr, bool truth, CompileContext *context)
+compile_truth(BooleanTest *expr, bool truth, PnsQualContext *context)
 {
 	switch (expr->booltesttype)
 	{
@@ -558,9 +398,9 @@ compile_truth(BooleanTest *expr, bool truth, CompileContext *context)
  * that have to be errors.
  */
 static PnsQual *
-compile_unknown(Expr *expr, bool truth, CompileContext *context)
+compile_unknown(Expr *expr, bool truth, PnsQualContext *context)
 {
-	const PnsTableColumn *column = column_of((Node *) expr, context);
+	const PnsTableColumn *column = pns_qual_column_of((Node *) expr, context);
 	PnsQual    *when_true;
 	PnsQual    *when_false;
 
@@ -584,9 +424,9 @@ compile_unknown(Expr *expr, bool truth, CompileContext *context)
  * that does not depend on the row, and which may turn out to be NULL.
  */
 static PnsQual *
-compile_distinct(DistinctExpr *expr, bool truth, CompileContext *context)
+compile_distinct(DistinctExpr *expr, bool truth, PnsQualContext *context)
 {
-	PnsQual    *equal = compile_op((OpExpr *) expr, true, context);
+	PnsQual    *equal = pns_qual_compile_op((OpExpr *) expr, true, context);
 	PnsQual    *null;
 
 	if (equal == NULL || equal->kind != PNS_QUAL_COMPARE || equal->op != PNS_EQ)
@@ -617,7 +457,7 @@ make_join(PnsQualKind kind, PnsQual *left, PnsQual *right)
 	if (left == NULL || right == NULL)
 		return NULL;
 
-	qual = make_qual(kind, NULL);
+	qual = pns_qual_make(kind, NULL);
 	qual->args = list_make2(left, right);
 	qual->exact = left->exact && right->exact;
 	qual->checked = bms_union(left->checked, right->checked);
@@ -630,7 +470,7 @@ make_join(PnsQualKind kind, PnsQual *left, PnsQual *right)
 static PnsQual *
 make_operand_qual(PnsQualKind kind, Expr *operand, bool truth)
 {
-	PnsQual    *qual = make_qual(kind, NULL);
+	PnsQual    *qual = pns_qual_make(kind, NULL);
 
 	qual->operand = operand;
 	qual->truth = truth;
@@ -639,11 +479,11 @@ make_operand_qual(PnsQualKind kind, Expr *operand, bool truth)
 }
 
 /*
- * make_qual makes a node about a column (or about none), a superset until
+ * pns_qual_make makes a node about a column (or about none), a superset until
  * somebody knows better.
  */
-static PnsQual *
-make_qual(PnsQualKind kind, const PnsTableColumn *column)
+PnsQual *
+pns_qual_make(PnsQualKind kind, const PnsTableColumn *column)
 {
 	PnsQual    *qual = palloc0(sizeof(PnsQual));
 
@@ -660,7 +500,7 @@ make_qual(PnsQualKind kind, const PnsTableColumn *column)
 static PnsQual *
 make_null_qual(const PnsTableColumn *column, bool is_null)
 {
-	PnsQual    *qual = make_qual(is_null ? PNS_QUAL_NULL : PNS_QUAL_NOT_NULL, column);
+	PnsQual    *qual = pns_qual_make(is_null ? PNS_QUAL_NULL : PNS_QUAL_NOT_NULL, column);
 	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
 	bool		is_domain = column->codec.type != column->base_type;
 	PnsBounds	unbounded = {false, false};
@@ -693,7 +533,7 @@ make_not_true(PnsQual *qual)
 	if (qual == NULL || !qual->exact)
 		return NULL;
 
-	not_true = make_qual(PNS_QUAL_NOT_TRUE, NULL);
+	not_true = pns_qual_make(PNS_QUAL_NOT_TRUE, NULL);
 	not_true->args = list_make1(qual);
 	not_true->exact = true;
 	not_true->checked = strict_columns(qual);
@@ -714,37 +554,4 @@ strict_columns(const PnsQual *qual)
 	foreach(lc, qual->args)
 		columns = bms_join(columns, strict_columns((PnsQual *) lfirst(lc)));
 	return columns;
-}
-
-/*
- * column_of returns the column that an expression is, or NULL where it is
- * none or one that MongoDB cannot name.
- *
- * Looks through relabelling that keeps the meaning of a comparison: a domain
- * taken as its base type, varchar taken as text.  text taken as char(n) would
- * compare by other rules, so it does not count.
- */
-static const PnsTableColumn *
-column_of(Node *node, CompileContext *context)
-{
-	const PnsTableColumn *column;
-	Oid			type = exprType(node);
-	Var		   *var;
-
-	while (IsA(node, RelabelType))
-		node = (Node *) ((RelabelType *) node)->arg;
-	if (!IsA(node, Var))
-		return NULL;
-
-	var = (Var *) node;
-	if (var->varno != context->varno || var->varlevelsup != 0 || var->varattno <= 0)
-		return NULL;
-
-	column = &context->table->columns[var->varattno - 1];
-	if (column->native == NULL)
-		return NULL;
-	if (type != column->codec.type && type != column->base_type &&
-		!(type == TEXTOID && column->base_type == VARCHAROID))
-		return NULL;
-	return column;
 }

@@ -263,8 +263,8 @@ compile_quals(List *exprs, const PnsTermSource *source)
 
 	foreach(lc, exprs)
 	{
-		PnsQual    *qual = pns_fdw_compile_qual((Expr *) lfirst(lc), source->table,
-												source->varno);
+		PnsQual    *qual = pns_fdw_compile_planned_qual((Expr *) lfirst(lc), source->table,
+														source->varno);
 
 		/* elog: it was shippable when it was planned */
 		if (qual == NULL)

@@ -333,10 +333,10 @@ pns_term_compile_in(ScalarArrayOpExpr *expr, PnsTermCompiler *compiler)
 	PnsTerm    *element;
 	PnsTerm    *term;
 	PnsCompareOp op;
-	Oid			left_type;
-	Oid			right_type;
+	Expr	   *expanded = pns_fdw_expand_array_test(expr);
 
-	op_input_types(expr->opno, &left_type, &right_type);
+	if (expanded != NULL)
+		return pns_term_compile_part(expanded, compiler);
 	if (!pns_fdw_is_operand((Node *) array) ||
 		(compiler->conditional && !IsA(array, Const) && !IsA(array, Param)) ||
 		!pns_fdw_comparison_of(expr->opno, exprType((Node *) linitial(expr->args)), &op) ||

@@ -97,13 +97,33 @@ infinite_range(const PnsQual *qual, PnsCompareOp op, bool positive)
 }
 
 /*
+ * timestamp_operand reads an operand: a day is its midnight, and without a
+ * time zone it means the session's, both as PostgreSQL compares them.  What no
+ * timestamp reaches is as good as infinite.
+ */
+static Timestamp
+timestamp_operand(const PnsQual *qual, Datum value)
+{
+	bool		zoned = qual->column->base_type == TIMESTAMPTZOID;
+	int			overflow;
+
+	if (qual->operand_type == DATEOID && zoned)
+		return date2timestamptz_opt_overflow(DatumGetDateADT(value), &overflow);
+	if (qual->operand_type == DATEOID)
+		return date2timestamp_opt_overflow(DatumGetDateADT(value), &overflow);
+	if (qual->operand_type == TIMESTAMPOID && zoned)
+		return timestamp2timestamptz_opt_overflow(DatumGetTimestamp(value), &overflow);
+	return DatumGetTimestamp(value);
+}
+
+/*
  * timestamp_points: the millisecond; none for what lies between two, or
  * between two values of the column.
  */
 static bool
 timestamp_points(const PnsQual *qual, Datum value, List **scalars)
 {
-	Timestamp	timestamp = DatumGetTimestamp(value);
+	Timestamp	timestamp = timestamp_operand(qual, value);
 	int64		milliseconds;
 	bool		whole;
 
@@ -121,7 +141,7 @@ timestamp_points(const PnsQual *qual, Datum value, List **scalars)
 static PnsFilter
 timestamp_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
-	Timestamp	timestamp = DatumGetTimestamp(value);
+	Timestamp	timestamp = timestamp_operand(qual, value);
 	int64		milliseconds;
 	bool		whole;
 
@@ -142,7 +162,30 @@ timestamp_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 static bool
 timestamp_bounds(const PnsQual *qual, Datum value)
 {
-	return !TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value));
+	return !TIMESTAMP_NOT_FINITE(timestamp_operand(qual, value));
+}
+
+/*
+ * date_operand reads an operand: the day that a timestamp is of, and in *whole
+ * whether it is that day's midnight.
+ */
+static DateADT
+date_operand(const PnsQual *qual, Datum value, bool *whole)
+{
+	Timestamp	timestamp = DatumGetTimestamp(value);
+	DateADT		date;
+
+	*whole = true;
+	if (qual->operand_type == DATEOID)
+		return DatumGetDateADT(value);
+	if (TIMESTAMP_IS_NOBEGIN(timestamp))
+		return DATEVAL_NOBEGIN;
+	if (TIMESTAMP_IS_NOEND(timestamp))
+		return DATEVAL_NOEND;
+
+	*whole = timestamp % USECS_PER_DAY == 0;
+	date = timestamp / USECS_PER_DAY;
+	return timestamp % USECS_PER_DAY < 0 ? date - 1 : date;
 }
 
 /*
@@ -152,12 +195,20 @@ static PnsFilter
 date_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
 	const char *path = qual->column->native;
-	DateADT		date = DatumGetDateADT(value);
+	bool		whole;
+	DateADT		date = date_operand(qual, value, &whole);
 	PnsScalar	first;
 	PnsScalar	last;
 
 	if (DATE_NOT_FINITE(date))
 		return infinite_range(qual, op, DATE_IS_NOEND(date));
+
+	if (!whole && op == PNS_EQ)
+		return pns_filter_none();
+	if (!whole && op == PNS_LT)
+		op = PNS_LE;
+	if (!whole && op == PNS_GE)
+		op = PNS_GT;
 
 	first = pns_date_scalar(((int64) date + POSTGRES_EPOCH_DAYS) * MILLISECONDS_PER_DAY);
 	last = pns_date_scalar(first.integer + MILLISECONDS_PER_DAY - 1);
@@ -179,7 +230,9 @@ date_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 static bool
 date_bounds(const PnsQual *qual, Datum value)
 {
-	return !DATE_NOT_FINITE(DatumGetDateADT(value));
+	bool		unused;
+
+	return !DATE_NOT_FINITE(date_operand(qual, value, &unused));
 }
 
 /*

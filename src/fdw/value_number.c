@@ -34,6 +34,8 @@
 #define NUMERIC_SLACK 1e-14
 #define NUMERIC_TINY 1e-290
 
+static int64 float8_floor(float8 number, bool *whole, int *beyond);
+static int64 numeric_floor_int(Datum value, bool *whole, int *beyond);
 static bool int_points(const PnsQual *qual, Datum value, List **scalars);
 static PnsFilter int_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
 static bool int_bounds(const PnsQual *qual, Datum value);
@@ -102,20 +104,65 @@ const PnsValueRules pns_bool_rules = {
 };
 
 /*
- * int_operand reads an operand of any integer type.
+ * int_operand reads an operand of any type of numbers: the greatest integer
+ * that is not above it, and in *whole whether it is that.  What lies beyond all
+ * integers is as good as the first beyond them: *beyond is 1, or -1.
  */
 static int64
-int_operand(const PnsQual *qual, Datum value)
+int_operand(const PnsQual *qual, Datum value, bool *whole, int *beyond)
 {
+	*whole = true;
+	*beyond = 0;
 	switch (qual->operand_type)
 	{
 		case INT2OID:
 			return DatumGetInt16(value);
 		case INT4OID:
 			return DatumGetInt32(value);
-		default:
+		case INT8OID:
 			return DatumGetInt64(value);
+		case FLOAT8OID:
+			return float8_floor(DatumGetFloat8(value), whole, beyond);
+		default:
+			return numeric_floor_int(value, whole, beyond);
 	}
+}
+
+/*
+ * float8_floor rounds a float8 down.  NaN is above all numbers.
+ */
+static int64
+float8_floor(float8 number, bool *whole, int *beyond)
+{
+	float8		rounded = floor(number);
+
+	if (isnan(number) || number >= -(float8) PG_INT64_MIN)
+		*beyond = 1;
+	else if (number < (float8) PG_INT64_MIN)
+		*beyond = -1;
+	if (*beyond != 0)
+		return 0;
+	*whole = rounded == number;
+	return (int64) rounded;
+}
+
+/*
+ * numeric_floor_int rounds a numeric down.
+ */
+static int64
+numeric_floor_int(Datum value, bool *whole, int *beyond)
+{
+	Datum		rounded = DirectFunctionCall1(numeric_floor, value);
+	char	   *digits = DatumGetCString(DirectFunctionCall1(numeric_out, rounded));
+	char	   *end;
+	int64		number;
+
+	errno = 0;
+	number = strtoi64(digits, &end, 10);
+	if (errno != 0 || *end != '\0')
+		*beyond = digits[0] == '-' ? -1 : 1;
+	*whole = DatumGetBool(DirectFunctionCall2(numeric_eq, value, rounded));
+	return number;
 }
 
 /*
@@ -147,12 +194,14 @@ int_limits(const PnsTableColumn *column, int64 *low, int64 *high)
 static bool
 int_bounds(const PnsQual *qual, Datum value)
 {
-	int64		number = int_operand(qual, value);
+	bool		whole;
+	int			beyond;
+	int64		number = int_operand(qual, value, &whole, &beyond);
 	int64		low;
 	int64		high;
 
 	int_limits(qual->column, &low, &high);
-	return number >= low && number <= high;
+	return beyond == 0 && number >= low && number <= high;
 }
 
 /*
@@ -162,9 +211,13 @@ int_bounds(const PnsQual *qual, Datum value)
 static bool
 int_points(const PnsQual *qual, Datum value, List **scalars)
 {
-	if (!int_bounds(qual, value))
+	bool		whole;
+	int			beyond;
+	int64		number = int_operand(qual, value, &whole, &beyond);
+
+	if (!whole || !int_bounds(qual, value))
 		return true;
-	return pns_add_point(scalars, pns_int_scalar(int_operand(qual, value)));
+	return pns_add_point(scalars, pns_int_scalar(number));
 }
 
 /*
@@ -173,8 +226,18 @@ int_points(const PnsQual *qual, Datum value, List **scalars)
 static PnsFilter
 int_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 {
-	return pns_filter_compare(qual->column->native, op,
-							  pns_int_scalar(int_operand(qual, value)));
+	bool		below = op == PNS_LT || op == PNS_LE;
+	bool		whole;
+	int			beyond;
+	int64		number = int_operand(qual, value, &whole, &beyond);
+
+	if (beyond != 0)
+		return below == (beyond > 0) ? pns_filter_all() : pns_filter_none();
+	if (!whole && op == PNS_LT)
+		op = PNS_LE;
+	if (!whole && op == PNS_GE)
+		op = PNS_GT;
+	return pns_filter_compare(qual->column->native, op, pns_int_scalar(number));
 }
 
 /*

@@ -102,6 +102,29 @@ MIXTURES = [
     "i4 IN (5, NULL)", "i4 NOT IN (5, NULL)", "i4 = ANY ('{}'::int[])", "i4 <> ALL ('{}'::int[])",
     "i4 > 1 AND (s IS NULL OR s LIKE 'a%')",
 ]
+# operands of another type than the column's
+CROSS = {
+    "i2": ["5.5", "5::numeric", "32767.5", "-32768.5", "'NaN'::numeric", "5.5::float8",
+           "'Infinity'::float8", "5::int8"],
+    "i4": ["5.0", "4.9999999999999999999", "2147483647.1", "-2147483648.1", "'-Infinity'::numeric",
+           "1e40", "-1e40", "2147483648::float8", "-0.5::float8", "'NaN'::float8", "1e300::float8"],
+    "i8": ["9223372036854775807.5", "-9223372036854775808.5", "9007199254740993.0",
+           "9223372036854775808", "1e100", "-1e100", "0.1"],
+    "ts": ["'2020-01-01'::date", "'infinity'::date", "'5000000-01-01'::date"],
+    "tz": ["'2020-01-01'::date", "'2019-12-31 19:00'::timestamp", "'2020-03-08 02:30'::timestamp",
+           "'-infinity'::date", "'5000000-01-01'::date", "'infinity'::timestamp"],
+    "d": ["'2020-01-01'::timestamp", "'2020-01-01 00:00:00.000001'::timestamp",
+          "'1969-12-31 23:59'::timestamp", "'infinity'::timestamp", "'-infinity'::timestamp"],
+}
+ARRAY_TESTS = [
+    "i4 < ANY ('{5,6,NULL}')", "i4 > ALL ('{5,0}')", "i4 > ALL ('{5,NULL}')", "i4 >= ANY ('{}')",
+    "i4 >= ALL ('{}')", "i4 <> ANY ('{5,6}')", "i4 <> ANY ('{5}')", "i4 = ALL ('{5,5}')",
+    "i4 = ALL ('{5,6}')", "i4 = ALL ('{}')", "i4 <= ANY (NULL::int[])", "NOT i4 < ALL ('{5,70000}')",
+    "s LIKE ANY ('{ab%,%c}')", "s NOT LIKE ALL ('{ab%,NULL}')", "s > ANY ('{abc,b}')",
+    "tz < ALL (ARRAY['2020-01-01 00:00+00', '2021-01-01 00:00+00']::timestamptz[])",
+    "f8 <= ANY ('{NaN,5}')", "(i4 < ANY ('{5,NULL}')) IS UNKNOWN", "i4 IN (5.0, 5.5, 0)",
+    "i4 NOT IN (5.5, 70000.0)", "m >= ANY ('{ok}'::mood[])", "i4 + 0 <= ALL ('{5,7}')",
+]
 
 
 def plan(db, query):
@@ -152,6 +175,31 @@ def others(db, table):
         same(db, table, condition, False)
 
 
+def operands(db, table):
+    """Operands of other types, and arrays tested by every operator."""
+    for column, texts in CROSS.items():
+        for operator in OPERATORS:
+            for text in texts:
+                same(db, table, f"{column} {operator} {text}", True)
+    for condition in ARRAY_TESTS:
+        same(db, table, condition, " + " not in condition)
+    same(db, table, "i4 < ANY (ARRAY(SELECT generate_series(1, 100)))", False)
+    db.execute("SET plan_cache_mode = force_generic_plan")
+    for types, condition, arguments in [
+            ("int, int", "i4 IN ($1, $2)", "5, NULL"), ("int, int", "i4 NOT IN ($1, $2)", "5, 0"),
+            ("int, int", "i4 < ANY (ARRAY[$1, $2])", "5, NULL"), ("text", "s LIKE ANY (ARRAY[$1, 'x'])", "'ab%'"),
+            ("numeric", "i4 > $1", "4.5"), ("date", "tz < $1", "'2020-01-02'"),
+            ("int, int", "i4 % 7 IN ($1, $2)", "5, 1")]:
+        db.execute(f"PREPARE list ({types}) AS SELECT _id FROM {table} WHERE {condition} ORDER BY _id")
+        rows = db.rows(f"EXECUTE list ({arguments})")
+        if "LIKE" not in condition:
+            ok("Filter:" not in plan(db, f"EXECUTE list ({arguments})"), f"generic plan: {condition} is exact")
+        db.execute("SET pynomaly_store.enable_pushdown = off")
+        is_(rows, db.rows(f"EXECUTE list ({arguments})"), f"generic plan: {condition}")
+        db.execute("RESET pynomaly_store.enable_pushdown; DEALLOCATE list")
+    db.execute("RESET plan_cache_mode")
+
+
 def null_tests_of_misfits(db, strict):
     """Where a misfit is an error, IS NULL finds it, and other rows are found."""
     for condition, expected in {
@@ -178,7 +226,8 @@ def indexes(db, client, table):
                       "f = 5", "f <= 5", "f BETWEEN 5 AND 6", "t = '2020-01-01 00:00:05+00'",
                       "t > '2020-01-01 00:45+00'", "d = '2020-01-01'", "s = 'x7'",
                       "s LIKE 'x77%'", "starts_with(s, 'x77')", "s ~ '^x77' AND s >= 'x77'",
-                      "s > 'x99'", "_id = 5", "_id IN (5, 6)", "b", "o > '%s'" % ("f" * 24)):
+                      "s > 'x99'", "i > 2990.5", "i = 5.0",
+                      "t >= '2020-01-01'::date AND t < '2020-01-01 00:30'::timestamp", "_id = 5", "_id IN (5, 6)", "b", "o > '%s'" % ("f" * 24)):
         query = f"SELECT i FROM {table} WHERE {condition}"
         sent = bson.json_util.loads(command(db, query))
         sent.pop("$db")
@@ -210,6 +259,7 @@ with database() as db, mongo_client() as client:
                          on_mismatch="null")
     comparisons(db, "t")
     others(db, "t")
+    operands(db, "t")
     for condition in ("i4 > 1", "i4 IS NULL", "i4 IS NOT NULL", "i4 <> 5", "s <> 'abc'",
                       "s LIKE '%b%'", "f8 > 1", "b IS NOT TRUE", "d IS NULL"):
         same(db, "deep", condition, True)
