@@ -2,7 +2,8 @@
  *
  * base.h
  *	  What every room may use: foreign handles that die with a memory
- *	  context, and waiting that a cancel can end.
+ *	  context, the rights of our tables' owner, and waiting that a cancel
+ *	  can end.
  *
  * This room knows no other room.
  *
@@ -40,6 +41,19 @@ typedef struct PnsHandle
 extern PnsHandle *pns_base_handle_create(MemoryContext context,
 										 PnsDestroy destroy);
 extern void pns_base_handle_release(PnsHandle *handle);
+
+/* in owner.c */
+
+/* What pns_base_end_owner restores. */
+typedef struct PnsOwnerState
+{
+	Oid			user;
+	int			security;
+	int			nest_level;		/* of the settings */
+} PnsOwnerState;
+
+extern void pns_base_become_owner(const char *table, PnsOwnerState *saved);
+extern void pns_base_end_owner(const PnsOwnerState *saved);
 
 /* in wait.c */
 

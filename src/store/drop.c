@@ -122,9 +122,9 @@ has_rows(Oid relation)
 	}
 	query = psprintf("SELECT FROM (SELECT * FROM ONLY pynomaly.%s %s) AS r LIMIT 1",
 					 quote_identifier(name), condition);
-	pns_store_become_owner(name, &saved);
+	pns_base_become_owner(name, &saved);
 	result = SPI_execute(query, false, 1);
-	pns_store_end_owner(&saved);
+	pns_base_end_owner(&saved);
 	if (result != SPI_OK_SELECT)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),

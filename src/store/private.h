@@ -30,15 +30,4 @@ extern void pns_store_guard_estimates(void);
 extern const pg_uuid_t *pns_store_tenant(void);
 extern void pns_store_define_tenant(void);
 
-/* in owner.c */
-typedef struct PnsOwnerState
-{
-	Oid			user;
-	int			security;
-	int			nest_level;		/* of the settings */
-} PnsOwnerState;
-
-extern void pns_store_become_owner(const char *table, PnsOwnerState *saved);
-extern void pns_store_end_owner(const PnsOwnerState *saved);
-
 #endif							/* PNS_STORE_PRIVATE_H */

@@ -193,7 +193,7 @@ tenant_state(Datum tenant)
 	PnsOwnerState saved;
 	char	   *state = NULL;
 
-	pns_store_become_owner("tenants", &saved);
+	pns_base_become_owner("tenants", &saved);
 	SPI_connect();
 	if (plan == NULL)
 	{
@@ -212,7 +212,7 @@ tenant_state(Datum tenant)
 									SPI_getvalue(SPI_tuptable->vals[0],
 												 SPI_tuptable->tupdesc, 1));
 	SPI_finish();
-	pns_store_end_owner(&saved);
+	pns_base_end_owner(&saved);
 	return state;
 }
 

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "base/base.h"
+
 #include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
@@ -14,17 +16,15 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
-#include "store/private.h"
-
 /*
- * pns_store_become_owner makes the owner of one of our tables the current user,
+ * pns_base_become_owner makes the owner of one of our tables the current user,
  * whom its row-level security does not hold back although it is forced: as the
  * checks of foreign keys do.  The search_path is a safe one meanwhile.  Where
- * an error is raised before pns_store_end_owner, the end of the
+ * an error is raised before pns_base_end_owner, the end of the
  * (sub)transaction restores both.
  */
 void
-pns_store_become_owner(const char *table, PnsOwnerState *saved)
+pns_base_become_owner(const char *table, PnsOwnerState *saved)
 {
 	Oid			schema = get_namespace_oid("pynomaly", false);
 	Oid			relid = get_relname_relid(table, schema);
@@ -55,10 +55,10 @@ pns_store_become_owner(const char *table, PnsOwnerState *saved)
 }
 
 /*
- * pns_store_end_owner restores the user and the search_path.
+ * pns_base_end_owner restores the user and the search_path.
  */
 void
-pns_store_end_owner(const PnsOwnerState *saved)
+pns_base_end_owner(const PnsOwnerState *saved)
 {
 	AtEOXact_GUC(true, saved->nest_level);
 	SetUserIdAndSecContext(saved->user, saved->security);
