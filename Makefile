@@ -15,7 +15,8 @@ OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c)))
 # Until a version is released, its script is the rooms' SQL in this order.
 ROOM_SQL   = src/mongo/mongo.sql src/fdw/fdw.sql \
 	$(addprefix src/store/,roles.sql tenancy.sql tables.sql partitions.sql configuration.sql \
-	access.sql quotas.sql audit.sql queries.sql policies.sql self_test.sql finish.sql)
+	access.sql quotas.sql audit.sql queries.sql policies.sql) src/outbox/outbox.sql \
+	$(addprefix src/store/,self_test.sql finish.sql)
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 
 # libmongoc 2.x has another name than 1.x.

@@ -12,6 +12,7 @@
 
 #include "fdw/fdw.h"
 #include "mongo/mongo.h"
+#include "outbox/outbox.h"
 #include "store/store.h"
 
 PG_MODULE_MAGIC;
@@ -27,6 +28,7 @@ void
 _PG_init(void)
 {
 	pns_mongo_init();
+	pns_outbox_init();
 	pns_fdw_init();
 	pns_store_init();
 	MarkGUCPrefixReserved("pynomaly_store");

@@ -14,6 +14,7 @@ VALUES = {
     "double precision": 0.25, "real": 0.25, "numeric": 1,
     "double precision[]": [0.1, 0.9], "smallint[]": [0, 1],
     "jsonb": "{{}}", "inet": "10.1.2.3", "bytea": b"{word}",
+    "name": "{word}", "bigint[]": [1],
 }
 
 # What the catalog does not say: column, or table and column -> value; None
@@ -25,13 +26,14 @@ SPECIAL = {
     "setting_definitions.default_value": None, "choices": None,
     "setting_definitions.minimum": None, "setting_definitions.maximum": None,
     "settings.value": '"{word}"', "tenant_settings.value": '"{word}"',
-    "plan_limits.resource": "users",
+    "outbox.id": None, "plan_limits.resource": "users",
     "scores": [0.1, 0.9], "checksum": "0" * 64, "tenants.id": "{tenant}", "tenants.plan": "enterprise",
 }
 
 # These have no tenant: everybody may know their rows, or pynomaly_admin alone.
 SHARED = {"roles", "permissions", "role_permissions", "setting_definitions",
-          "settings", "partition_rules", "plan_limits", "audit_blocks"}
+          "settings", "partition_rules", "plan_limits", "audit_blocks", "outbox",
+          "outbox_attempts"}
 
 # These fill themselves.
 LOGS = {"audit_log", "audit_blocks", "tenant_usage"}

@@ -22,7 +22,7 @@ WORD = "bravo-"                         # begins every text of the other tenant
 
 # Run with the search_path of their caller, for the reason that stands there.
 WITHOUT_SEARCH_PATH = {"maintain_partitions", "current_tenant", "record_change",
-                       "audit_month"}
+                       "audit_month", "apply_outbox"}
 
 
 class Tenants:
@@ -431,7 +431,7 @@ def arguments(types, ids):
     choices = {
         "uuid": [BRAVO, *ids], "text": ["bravo", BRAVO, ""], "uuid[]": ["{" + ",".join(ids) + "}"],
         "text[]": ["{bravo}"], "integer": ["1000"], "bigint": ["1000"], "smallint": ["1"],
-        "boolean": ["true"], "jsonb": ["{}"], "json": ["{}"], "interval": ["1 day"],
+        "boolean": ["true"], "jsonb": ["{}"], "json": ["{}"], "interval": ["1 second"],
         "timestamp with time zone": ["2030-01-01"], "date": ["2030-01-01"],
         "double precision": ["0.5"], "numeric": ["1"], "inet": ["10.1.2.3"],
         "regclass": ["pynomaly.detectors"], "bytea": ["x"],
