@@ -158,6 +158,8 @@ PnsDocument
 pns_mongo_command_outside(PnsConnection *connection, const char *database,
 						  PnsDocument command)
 {
+	PreventCommandIfReadOnly("a change of a MongoDB collection");
+	PreventCommandIfParallelMode("a change of a MongoDB collection");
 	pns_mongo_require_client(connection);
 	pns_mongo_find_writer(connection);
 	return command_on_route(connection, PNS_ROUTE_WRITE, database, command);

@@ -439,7 +439,8 @@ extern PnsDocument pns_mongo_inspect(PnsConnection *connection, const char *data
 /*
  * Run a command as pns_mongo_command does, but outside of the transaction, on
  * the member that takes writes: create, createIndexes, collMod, drop.  It takes
- * effect at once, and stays when the transaction is rolled back.
+ * effect at once, and stays when the transaction is rolled back.  25006 in a
+ * read-only transaction.
  */
 extern PnsDocument pns_mongo_command_outside(PnsConnection *connection, const char *database,
 											 PnsDocument command);

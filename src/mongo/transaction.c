@@ -73,6 +73,8 @@ pns_mongo_transaction_mode(Oid serverid)
 void
 pns_mongo_begin_write(PnsConnection *connection)
 {
+	PreventCommandIfReadOnly("a write to MongoDB");
+	PreventCommandIfParallelMode("a write to MongoDB");
 	pns_mongo_require_client(connection);
 	pns_mongo_find_writer(connection);
 	resolve_mode(connection);
@@ -524,6 +526,9 @@ commit(PnsConnection *connection)
 	bson_destroy(&reply);
 	pns_bson_begin(&builder);
 	pns_bson_append_int32(&builder, "commitTransaction", 1);
+
+	/* the driver takes it for committed; the server may hold its locks still */
+	connection->transport.failed = true;
 	pns_mongo_throw(connection, PNS_ROUTE_TRANSACTION, &error, answer, "admin",
 					pns_bson_end(&builder));
 }
