@@ -178,6 +178,15 @@ pns_eclass_members(EquivalenceClass *class, Relids relids)
 #define pns_collation_has_c_case(collation) lc_ctype_is_c(collation)
 #endif
 
+/* May a user use a foreign server? */
+#if PG_VERSION_NUM >= 160000
+#define pns_server_aclcheck(serverid, userid) \
+	object_aclcheck(ForeignServerRelationId, (serverid), (userid), ACL_USAGE)
+#else
+#define pns_server_aclcheck(serverid, userid) \
+	pg_foreign_server_aclcheck((serverid), (userid), ACL_USAGE)
+#endif
+
 /* Says of a function, behind its parameters, that it does not return. */
 #if PG_VERSION_NUM >= 180000
 #define pg_attribute_noreturn() __attribute__((noreturn))

@@ -22,7 +22,8 @@ WORD = "bravo-"                         # begins every text of the other tenant
 
 # Run with the search_path of their caller, for the reason that stands there.
 WITHOUT_SEARCH_PATH = {"maintain_partitions", "current_tenant", "record_change",
-                       "audit_month", "apply_outbox"}
+                       "audit_month", "apply_outbox", "find_documents",
+                       "aggregate_documents"}
 
 
 class Tenants:
