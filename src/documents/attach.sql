@@ -225,7 +225,7 @@ BEGIN
     FROM pg_user_mappings m WHERE m.srvname = server AND m.usename = current_user;
     IF NOT FOUND THEN
         EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER SERVER %I', server)
-                || coalesce(format(' OPTIONS (uri %L)', uri), '');
+                || CASE WHEN uri IS NULL THEN '' ELSE format(' OPTIONS (uri %L)', uri) END;
     ELSIF uri IS NOT NULL AND kept IS DISTINCT FROM uri THEN
         EXECUTE format('ALTER USER MAPPING FOR CURRENT_USER SERVER %I OPTIONS (%s uri %L)',
                        server, CASE WHEN kept IS NULL THEN 'ADD' ELSE 'SET' END, uri);
