@@ -139,6 +139,9 @@ pns_fdw_comparison_is_exact(const PnsTableColumn *column, PnsCompareOp op)
 	{
 		case PNS_CLASS_TEXT:
 			return op == PNS_EQ || pns_fdw_fits_exactly(column);
+		case PNS_CLASS_NUMERIC:
+			/* of declared digits MongoDB knows nothing */
+			return column->base_typmod < 0;
 		case PNS_CLASS_UUID:
 			/* not every server orders binaries by length and subtype */
 			return op == PNS_EQ;

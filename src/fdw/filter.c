@@ -54,6 +54,8 @@ static PnsFilter conjunction_filter(Conjunction *and);
 static List *flatten(List *quals);
 static void add_qual(Conjunction *and, const PnsQual *qual);
 static void add_fields(Conjunction *and, PnsFilter filter);
+static void add_exactly(Conjunction *and, PnsFilter wider, PnsFilter filter);
+static bool is_comparison(PnsFilter filter);
 static void add_rest(Conjunction *and, PnsFilter filter);
 static PnsFilter make_or(List *quals, Conjunction *outer);
 static void add_compare(Conjunction *and, const PnsQual *qual);
@@ -261,28 +263,47 @@ add_qual(Conjunction *and, const PnsQual *qual)
 
 /*
  * add_fields adds a filter that indexes may serve, which comparisons alone
- * are: not what begins with an operator, such as $or.
+ * are.
  */
 static void
 add_fields(Conjunction *and, PnsFilter filter)
 {
-	PnsBsonIterator members;
-
-	if (filter.kind == PNS_FILTER_SOME)
-	{
-		pns_bson_iterate(&members, filter.document);
-		while (pns_bson_next(&members))
-		{
-			if (members.key[0] == '$')
-			{
-				add_rest(and, filter);
-				return;
-			}
-		}
+	if (is_comparison(filter))
 		and->fields = lappend(and->fields, pns_filter_copy(filter));
-	}
 	else
 		add_rest(and, filter);
+}
+
+/*
+ * add_exactly adds a filter, and beside it, if that helps indexes, a wider one.
+ */
+static void
+add_exactly(Conjunction *and, PnsFilter wider, PnsFilter filter)
+{
+	if (wider.kind == PNS_FILTER_SOME && filter.kind == PNS_FILTER_SOME &&
+		!is_comparison(filter))
+		and->fields = lappend(and->fields, pns_filter_copy(wider));
+	add_fields(and, filter);
+}
+
+/*
+ * is_comparison tells whether a filter compares fields, and does not begin with
+ * an operator such as $or.
+ */
+static bool
+is_comparison(PnsFilter filter)
+{
+	PnsBsonIterator members;
+
+	if (filter.kind != PNS_FILTER_SOME)
+		return false;
+	pns_bson_iterate(&members, filter.document);
+	while (pns_bson_next(&members))
+	{
+		if (members.key[0] == '$')
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -345,8 +366,12 @@ add_compare(Conjunction *and, const PnsQual *qual)
 	{
 		PnsBounds	bounds = find_bounds(qual->column, and);
 
-		add_comparison(and, qual,
-					   with_other_type(qual, rules->range(qual, qual->op, value, bounds.upper)));
+		PnsFilter	range = rules->range(qual, qual->op, value, bounds.upper);
+
+		if (qual->exact && rules->exactly != NULL)
+			add_exactly(and, range, rules->exactly(qual, qual->op, value, bounds.upper));
+		else
+			add_comparison(and, qual, with_other_type(qual, range));
 		add_guard(and, qual->exact ? qual->column : NULL, true);
 	}
 }
@@ -398,6 +423,7 @@ add_equal(Conjunction *and, const PnsQual *qual, const Datum *values, int nvalue
 {
 	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
 	PnsFilter	result = pns_filter_none();
+	PnsFilter	exactly = pns_filter_none();
 	List	   *points = NIL;
 	List	   *filters = NIL;
 
@@ -405,6 +431,8 @@ add_equal(Conjunction *and, const PnsQual *qual, const Datum *values, int nvalue
 	{
 		PnsFilter	filter;
 
+		if (qual->exact && rules->exactly != NULL)
+			exactly = pns_filter_or(exactly, rules->exactly(qual, PNS_EQ, values[i], true));
 		if (rules->points != NULL && rules->points(qual, values[i], &points))
 			continue;
 		filter = rules->range(qual, PNS_EQ, values[i], true);
@@ -424,7 +452,10 @@ add_equal(Conjunction *and, const PnsQual *qual, const Datum *values, int nvalue
 	if (qual->exact && nvalues == 1 && result.kind == PNS_FILTER_SOME &&
 		result.document.size > LARGEST_DOCUMENT)
 		result = pns_filter_none();
-	add_comparison(and, qual, result);
+	if (qual->exact && rules->exactly != NULL)
+		add_exactly(and, result, exactly);
+	else
+		add_comparison(and, qual, result);
 	add_guard(and, qual->exact ? qual->column : NULL, false);
 }
 
@@ -459,7 +490,9 @@ add_unequal(Conjunction *and, const PnsQual *qual, const Datum *values, int nval
 		if (rules->points != NULL && rules->points(qual, values[i], &points))
 			continue;
 		if (qual->exact)
-			ranges = pns_filter_or(ranges, rules->range(qual, PNS_EQ, values[i], true));
+			ranges = pns_filter_or(ranges,
+								   (rules->exactly != NULL ? rules->exactly : rules->range)
+								   (qual, PNS_EQ, values[i], true));
 	}
 
 	if (points != NIL)

@@ -252,7 +252,8 @@ typedef struct PnsScalar
 	uint8		subtype;		/* BINARY */
 	int64		integer;		/* INT64, BOOL, and DATE in milliseconds */
 	float8		number;			/* DOUBLE */
-	const char *data;			/* STRING, BINARY, OBJECTID */
+	const char *data;			/* STRING, BINARY, OBJECTID; the digits of a
+								 * DECIMAL128 */
 	uint32		size;			/* bytes of data */
 } PnsScalar;
 
@@ -283,6 +284,12 @@ typedef struct PnsValueRules
 	 */
 	PnsFilter	(*range) (const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
 
+	/*
+	 * The same for exact conditions of a class whose points and ranges let in
+	 * more; they then only serve indexes.  NULL where they do not.
+	 */
+	PnsFilter	(*exactly) (const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
+
 	/* Does a comparison keep out what the column's type cannot hold? */
 	bool		(*bounds) (const PnsQual *qual, Datum value);
 
@@ -293,7 +300,7 @@ typedef struct PnsValueRules
 	PnsFilter	(*fits) (const PnsTableColumn *column, PnsBounds bounds, bool *all);
 } PnsValueRules;
 
-/* in value_number.c, value_string.c, value_date.c and value_binary.c */
+/* in value_number.c, value_numeric.c, value_string.c, value_date.c, value_binary.c */
 extern const PnsValueRules pns_int_rules;
 extern const PnsValueRules pns_float4_rules;
 extern const PnsValueRules pns_float8_rules;
@@ -316,6 +323,9 @@ extern PnsValueClass pns_fdw_value_class(const PnsTableColumn *column);
 extern PnsValueClass pns_fdw_type_class(Oid type);
 extern const PnsValueRules *pns_fdw_value_rules(PnsValueClass class);
 extern bool pns_number_bounds(const PnsQual *qual, Datum value);
+extern PnsFilter pns_number_range(const PnsQual *qual, PnsCompareOp op, PnsScalar low,
+								  PnsScalar high, bool bounded);
+extern PnsFilter pns_nan_range(const PnsQual *qual, PnsCompareOp op);
 extern bool pns_text_takes_objectids(const PnsTableColumn *column);
 extern bool pns_fdw_fits_exactly(const PnsTableColumn *column);
 extern int	pns_fdw_read_array(Datum array, Datum **values, bool *has_null);

@@ -4,9 +4,8 @@
  *	  How numbers and booleans compare in MongoDB.
  *
  * MongoDB compares numbers of all kinds by their values.  We read some of them
- * as others: a float4 column rounds, a numeric reads a double as its shortest
- * decimal, float8 rounds long integers.  Where that may be, the range that is
- * sent is a little wider than the one that was asked for.
+ * as others: a float4 column rounds, float8 rounds long integers.  So what is
+ * equal to one value is a range here.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,14 +25,6 @@
 /* Beyond this a float8 cannot tell one integer from the next: 2^53. */
 #define FLOAT8_EXACT_LIMIT 9007199254740992.0
 
-/*
- * A float8 that is near a numeric differs from it by a few parts in 10^16; a
- * server may compare by 15 decimal digits.  A range of this width around the
- * float8, and an absolute one for numbers too small for a float8, holds both.
- */
-#define NUMERIC_SLACK 1e-14
-#define NUMERIC_TINY 1e-290
-
 static int64 float8_floor(float8 number, bool *whole, int *beyond);
 static int64 numeric_floor_int(Datum value, bool *whole, int *beyond);
 static bool int_points(const PnsQual *qual, Datum value, List **scalars);
@@ -47,9 +38,6 @@ static PnsFilter float8_fits(const PnsTableColumn *column, PnsBounds bounds, boo
 static bool float4_points(const PnsQual *qual, Datum value, List **scalars);
 static PnsFilter float4_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
 static PnsFilter float4_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
-static bool numeric_points(const PnsQual *qual, Datum value, List **scalars);
-static PnsFilter numeric_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
-static PnsFilter numeric_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
 static bool bool_points(const PnsQual *qual, Datum value, List **scalars);
 static PnsFilter bool_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded);
 static PnsFilter bool_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all);
@@ -82,16 +70,6 @@ const PnsValueRules pns_float8_rules = {
 	.range = float8_range,
 	.bounds = pns_number_bounds,
 	.fits = float8_fits,
-};
-
-/* numeric */
-const PnsValueRules pns_numeric_rules = {
-	.types = {"decimal", "double", "int", "long", NULL},
-	.strangers = {"array", NULL},
-	.points = numeric_points,
-	.range = numeric_range,
-	.bounds = pns_number_bounds,
-	.fits = numeric_fits,
 };
 
 /* bool */
@@ -308,13 +286,13 @@ pns_number_bounds(const PnsQual *qual, Datum value)
 }
 
 /*
- * number_range makes the filter for numbers that compare so with something
+ * pns_number_range makes the filter for numbers that compare so with something
  * that all from low to high are equal to.  NaN is above all numbers to
  * PostgreSQL, and apart from them to MongoDB's comparisons.
  */
-static PnsFilter
-number_range(const PnsQual *qual, PnsCompareOp op, PnsScalar low, PnsScalar high,
-			 bool bounded)
+PnsFilter
+pns_number_range(const PnsQual *qual, PnsCompareOp op, PnsScalar low, PnsScalar high,
+				 bool bounded)
 {
 	const char *path = qual->column->native;
 	PnsFilter	filter;
@@ -342,10 +320,10 @@ number_range(const PnsQual *qual, PnsCompareOp op, PnsScalar low, PnsScalar high
 }
 
 /*
- * nan_range makes the filter for numbers that compare so with NaN.
+ * pns_nan_range makes the filter for numbers that compare so with NaN.
  */
-static PnsFilter
-nan_range(const PnsQual *qual, PnsCompareOp op)
+PnsFilter
+pns_nan_range(const PnsQual *qual, PnsCompareOp op)
 {
 	const char *path = qual->column->native;
 	PnsScalar	nan = pns_double_scalar(get_float8_nan());
@@ -438,9 +416,9 @@ float8_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 	PnsScalar	high;
 
 	if (isnan(number))
-		return nan_range(qual, op);
+		return pns_nan_range(qual, op);
 	read_as(number, &low, &high);
-	return number_range(qual, op, low, high, bounded);
+	return pns_number_range(qual, op, low, high, bounded);
 }
 
 /*
@@ -508,7 +486,7 @@ float4_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 	PnsScalar	unused;
 
 	if (isnan(number))
-		return nan_range(qual, op);
+		return pns_nan_range(qual, op);
 
 	if ((float8) above < number)
 		above = nextafterf(above, INFINITY);
@@ -519,7 +497,7 @@ float4_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
 
 	read_as(lowest_read_as(above), &low, &unused);
 	read_as(-lowest_read_as(-below), &unused, &high);
-	return number_range(qual, op, low, high, bounded);
+	return pns_number_range(qual, op, low, high, bounded);
 }
 
 /*
@@ -552,79 +530,7 @@ float4_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
 	return pns_filter_and(filters);
 }
 
-/*
- * numeric_operand gives the float8 next to a numeric; infinite beyond the
- * range of float8.
- */
-static float8
-numeric_operand(Datum value)
-{
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, value));
-}
-
-/*
- * numeric_points: a whole number within 2^53 is the same in every
- * representation; other doubles are read as their shortest decimal.
- */
-static bool
-numeric_points(const PnsQual *qual, Datum value, List **scalars)
-{
-	float8		number = numeric_operand(value);
-
-	if (isnan(number))
-		return pns_add_point(scalars, pns_double_scalar(number));
-	if (fabs(number) >= FLOAT8_EXACT_LIMIT || number != rint(number))
-		return false;
-
-	/* is the numeric itself whole, not just the float8 beside it? */
-	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, value,
-										  DirectFunctionCall1(float8_numeric, Float8GetDatum(number)))))
-		return false;
-	return pns_add_point(scalars, pns_int_scalar((int64) number));
-}
-
-/*
- * numeric_range: a range that holds the numeric and what is read as it.
- */
-static PnsFilter
-numeric_range(const PnsQual *qual, PnsCompareOp op, Datum value, bool bounded)
-{
-	float8		number = numeric_operand(value);
-	float8		low;
-	float8		high;
-
-	if (isnan(number))
-		return nan_range(qual, op);
-
-	if (isinf(number))
-	{
-		low = number > 0 ? DBL_MAX : number;
-		high = number > 0 ? number : -DBL_MAX;
-	}
-	else
-	{
-		low = number - fabs(number) * NUMERIC_SLACK - NUMERIC_TINY;
-		high = number + fabs(number) * NUMERIC_SLACK + NUMERIC_TINY;
-	}
-	/* both ends are let in */
-	if (op == PNS_LT || op == PNS_LE)
-		return pns_filter_compare(qual->column->native, PNS_LE, pns_double_scalar(high));
-	if (op == PNS_GT)
-		op = PNS_GE;
-	return number_range(qual, op, pns_double_scalar(low), pns_double_scalar(high), bounded);
-}
-
-/*
- * numeric_fits: every number, unless digits are limited.
- */
-static PnsFilter
-numeric_fits(const PnsTableColumn *column, PnsBounds bounds, bool *all)
-{
-	*all = column->base_typmod < 0;
-	if (!*all)
-		return pns_filter_none();
-	return pns_filter_type(column->native, pns_numeric_rules.types);
-}
+/* ---------- booleans ---------- */
 
 /*
  * bool_points: true or false.

@@ -182,6 +182,16 @@ pns_bson_append_scalar(PnsBsonBuilder *builder, const char *key, PnsScalar scala
 			pns_bson_append_binary(builder, key, scalar.subtype,
 								   (const uint8 *) scalar.data, scalar.size);
 			break;
+		case PNS_BSON_DECIMAL128:
+			{
+				uint8		data[PNS_DECIMAL128_BYTES];
+
+				/* elog: the digits are those of a Decimal128 */
+				if (!pns_text_to_decimal128(scalar.data, data))
+					elog(ERROR, "unexpected number %s in a filter", scalar.data);
+				pns_bson_append_decimal128(builder, key, data);
+				break;
+			}
 		default:
 			/* elog: no rule makes a scalar of another type */
 			elog(ERROR, "unexpected type %d of a value in a filter", scalar.type);

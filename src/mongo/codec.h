@@ -284,7 +284,6 @@ pns_bson_key_end(const uint8 *key, const uint8 *end)
 
 #define PNS_DECIMAL_DIGITS 36	/* room for what 128 bits hold, in nines */
 #define PNS_DECIMAL128_SIZE 48	/* of the text of any Decimal128 */
-#define PNS_DECIMAL128_BYTES 16
 #define PNS_DOUBLE_SIZE 32		/* of the JSON text of any double */
 
 typedef enum PnsDecimalKind
@@ -374,8 +373,6 @@ typedef enum PnsDecimalParse
 extern PnsDecimalParse pns_decimal_parse(const char *str, PnsDecimal *decimal);
 extern bool pns_decimal_to_decimal128(const PnsDecimal *decimal, uint8 *data);
 extern bool pns_decimal_same_number(const PnsDecimal *a, const PnsDecimal *b);
-extern bool pns_text_to_decimal128(const char *str, uint8 *data);
-extern void pns_bson_append_decimal128(PnsBsonBuilder *builder, const char *key, const uint8 *data);
 
 /* ---------- in parse.c ---------- */
 

@@ -87,6 +87,11 @@ typedef struct PnsBsonBuilder
 extern void pns_bson_begin(PnsBsonBuilder *builder);
 extern PnsDocument pns_bson_end(PnsBsonBuilder *builder);
 
+/* The bytes of a Decimal128, and of a number in text; false where there are none. */
+#define PNS_DECIMAL128_BYTES 16
+
+extern bool pns_text_to_decimal128(const char *str, uint8 *data);
+
 /*
  * Each appends one member to the document that was opened last.  Keys inside
  * an array are the caller's to give ("0", "1", ...; pns_bson_index makes
@@ -105,6 +110,7 @@ extern void pns_bson_append_array(PnsBsonBuilder *builder, const char *key, PnsD
 extern void pns_bson_append_binary(PnsBsonBuilder *builder, const char *key, uint8 subtype,
 								   const uint8 *value, uint32 size);
 extern void pns_bson_append_objectid(PnsBsonBuilder *builder, const char *key, const uint8 *value);
+extern void pns_bson_append_decimal128(PnsBsonBuilder *builder, const char *key, const uint8 *data);
 extern void pns_bson_append_bool(PnsBsonBuilder *builder, const char *key, bool value);
 extern void pns_bson_append_date(PnsBsonBuilder *builder, const char *key, int64 milliseconds);
 extern void pns_bson_append_null(PnsBsonBuilder *builder, const char *key);

@@ -22,7 +22,12 @@ UUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 # a value of every kind, and what lies beside it
 VALUES = [
     5, 5.0, 5.5, -0.0, 0, Int64(5), Int64(2**53 + 1), 2.0**53, 2**31 - 1, Int64(2**31),
-    Int64(2**63 - 1), -2**63 + 0.0, 2.0**63, 1e300, NAN, INF, -INF, 0.1, 3.4028235e38, 1e-46,
+    Int64(2**63 - 1), -2**63 + 0.0, 2.0**63, 1e300, NAN, INF, -INF, 0.1, 0.30000000000000004, -5.5, 1.5e-7, 1e-320,
+    1.7976931348623157e308, Decimal128("0.1"), Decimal128("0.1000000000000000055511151231257827"),
+    Decimal128("Infinity"), Decimal128("9.999999999999999999999999999999999E+6144"), Decimal128("1E-6176"),
+    Decimal128("-1E-6176"), Decimal128("1E+400"), Decimal128("-1E+300"), Decimal128("1111111111111111111111111111111111E+6"),
+    Decimal128("0.1111111111111111111111111111111111"), Decimal128("-123456789.1234567890123456789012345"),
+    Decimal128("-1"), -1, 3.4028235e38, 1e-46,
     3.5e38, 16777217, 70000, -32768, Decimal128("5"), Decimal128("5.5"), Decimal128("NaN"),
     Decimal128("1E+30"), True, False, None, "", "abc", "abc\n", "ab", "abcdef", "ABC", "a\0b",
     "äöü", "a%c", "a.c", "a\nc", "abcxbcx", "\u212aelvin", "kelvin", "ok", "sad", "zzz",
@@ -55,6 +60,11 @@ OPERANDS = {
            "'3.4028235e38'", "'-3.4028235e38'", "1e300", "1e-45::float4"],
     "f8": ["0.1", "'NaN'", "'Infinity'", "'-Infinity'", "0", "5", "9007199254740992",
            "9223372036854775807", "-9223372036854775808", "1e300"],
+    "n": ["0.1", "0.10000000000000001", "5", "5.5", "-5.5", "'NaN'", "'Infinity'", "'-Infinity'", "1e300",
+          "1e400", "-1e400", "1e-400", "-1e-400", "9007199254740993", "9007199254740993.5", "1e6145", "-1e6145",
+          "0." + "1" * 40, "-0." + "9" * 40, "1e-6200", "-1e-6200", "1" * 40, "16777217.0", "1.5e-7", "0",
+          "0.30000000000000004", "0.1000000000000000055511151231257827",
+          "1.797693134862315708145274237317043567981e308", "-123456789.123456789012345678901234567890123"],
     "b": ["true", "false"],
     "s": ["'abc'", "''", f"'{OID}'", "'5'", "'5g'", "'zzzz'", "'ä'"],
     "v": ["'abc'", "'ab'", f"'{OID}'", "''"],
@@ -71,7 +81,7 @@ EQUALITY = {"u"}
 LISTS = {
     "i4": "(5, 0, 7)", "i8": "(5, 9223372036854775807)", "f4": "(0.1::float4, 5::float4)",
     "f8": "(5, 9007199254740992)", "b": "(true, true)", "s": f"('abc', 'ab', '{OID}')",
-    "m": "('ok', 'sad')", "u": f"('{UUID}', '{UUID[::-1]}')",
+    "n": "(5.5, 0.1, 5, 'NaN', 1e400)", "m": "('ok', 'sad')", "u": f"('{UUID}', '{UUID[::-1]}')",
     "tz": "('2020-01-01 00:00+00', '2020-01-01 00:00:00.0005+00')",
     "d": "('2020-01-01', '2019-12-31')", "o": f"('{OID}', '{'0' * 24}')",
 }
@@ -122,7 +132,8 @@ ARRAY_TESTS = [
     "i4 = ALL ('{5,6}')", "i4 = ALL ('{}')", "i4 <= ANY (NULL::int[])", "NOT i4 < ALL ('{5,70000}')",
     "s LIKE ANY ('{ab%,%c}')", "s NOT LIKE ALL ('{ab%,NULL}')", "s > ANY ('{abc,b}')",
     "tz < ALL (ARRAY['2020-01-01 00:00+00', '2021-01-01 00:00+00']::timestamptz[])",
-    "f8 <= ANY ('{NaN,5}')", "(i4 < ANY ('{5,NULL}')) IS UNKNOWN", "i4 IN (5.0, 5.5, 0)",
+    "f8 <= ANY ('{NaN,5}')", "n < ANY ('{0.1,5}')", "n BETWEEN 0.1 AND 5.5", "n IS DISTINCT FROM 0.1",
+    "(n > 5.5) IS NOT TRUE", "NOT (n = 0.1 OR n > 5)", "n = 5 OR n = 0.1", "(i4 < ANY ('{5,NULL}')) IS UNKNOWN", "i4 IN (5.0, 5.5, 0)",
     "i4 NOT IN (5.5, 70000.0)", "m >= ANY ('{ok}'::mood[])", "i4 + 0 <= ALL ('{5,7}')",
 ]
 
@@ -226,7 +237,7 @@ def indexes(db, client, table):
                       "f = 5", "f <= 5", "f BETWEEN 5 AND 6", "t = '2020-01-01 00:00:05+00'",
                       "t > '2020-01-01 00:45+00'", "d = '2020-01-01'", "s = 'x7'",
                       "s LIKE 'x77%'", "starts_with(s, 'x77')", "s ~ '^x77' AND s >= 'x77'",
-                      "s > 'x99'", "i > 2990.5", "i = 5.0",
+                      "s > 'x99'", "n = 7.5", "n < 3.2", "n BETWEEN 1.5 AND 3.25", "n <= 7", "i > 2990.5", "i = 5.0",
                       "t >= '2020-01-01'::date AND t < '2020-01-01 00:30'::timestamp", "_id = 5", "_id IN (5, 6)", "b", "o > '%s'" % ("f" * 24)):
         query = f"SELECT i FROM {table} WHERE {condition}"
         sent = bson.json_util.loads(command(db, query))
@@ -270,12 +281,12 @@ with database() as db, mongo_client() as client:
     null_tests_of_misfits(db, "strict")
 
     start = datetime.datetime(2020, 1, 1, tzinfo=UTC)
-    store.many.insert_many([{"_id": i, "i": i, "f": i + 0.5, "s": f"x{i}", "b": i % 100 == 0,
+    store.many.insert_many([{"_id": i, "i": i, "f": i + 0.5, "n": i + 0.5, "s": f"x{i}", "b": i % 100 == 0,
                              "t": start + datetime.timedelta(seconds=i), "o": ObjectId()}
                             for i in range(3000)])
-    for field in ("i", "f", "s", "b", "t", "o"):
+    for field in ("i", "f", "n", "s", "b", "t", "o"):
         store.many.create_index(field)
-    db.foreign_table("many", "real", '_id int, i int, f float8, s text COLLATE "C", b bool, '
+    db.foreign_table("many", "real", '_id int, i int, f float8, n numeric, s text COLLATE "C", b bool, '
                      "t timestamptz, d date OPTIONS (field 't'), o pynomaly.objectid",
                      database=db.name, on_mismatch="null")
     indexes(db, client, "many")
