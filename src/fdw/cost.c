@@ -17,6 +17,8 @@
 
 #include <math.h>
 
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 
@@ -31,6 +33,9 @@
 #define FIND_COST 0.2
 #define OPERATOR_FACTOR 5.0
 
+/* What makes a column's value of a field, in operations. */
+#define VALUE_OPERATORS 2
+
 /* fdw_tuple_cost is for a document of up to so many bytes. */
 #define TUPLE_BYTES 256.0
 
@@ -41,6 +46,8 @@ static bool is_in_order(const PnsRelation *relation, List *pathkeys);
 static bool has_order(const PnsIndex *index, List *paths, List *descending);
 static Cost scan_work(PlannerInfo *root, const PnsRelation *relation, List *sent,
 					  Selectivity share);
+static Selectivity united_share(PlannerInfo *root, const PnsRelation *relation,
+								Expr *clause);
 static Selectivity found_share(PlannerInfo *root, const PnsRelation *relation,
 							   const PnsIndex *index, List *sent, Selectivity share);
 static List *served_clauses(const PnsRelation *relation, const PnsIndex *index,
@@ -98,6 +105,8 @@ pns_cost_ordered(const PnsRelation *relation, List *pathkeys, double *rows,
 	OPERATOR_FACTOR * cpu_operator_cost;
 	Cost		in_order = Max(relation->work, relation->rel->tuples * FIND_COST);
 
+	if (!pns_order_is_plain(relation, pathkeys))
+		sort += pns_cost_compute(relation->fetched, list_length(pathkeys));
 	*rows = relation->kind == PNS_RELATION_GROUP ? relation->rows : relation->rel->rows;
 	*startup_cost = relation->startup_cost;
 	*total_cost = relation->total_cost;
@@ -110,6 +119,17 @@ pns_cost_ordered(const PnsRelation *relation, List *pathkeys, double *rows,
 		*startup_cost += relation->work + sort;
 		*total_cost += sort;
 	}
+}
+
+/*
+ * pns_cost_compute estimates what it costs a server to compute so many values
+ * of each of its rows, to sort or to group by: each is looked at and converted
+ * first.
+ */
+Cost
+pns_cost_compute(double rows, int nvalues)
+{
+	return rows * nvalues * VALUE_OPERATORS * OPERATOR_FACTOR * cpu_operator_cost;
 }
 
 /*
@@ -229,6 +249,18 @@ scan_work(PlannerInfo *root, const PnsRelation *relation, List *sent, Selectivit
 	QualCost	operations;
 	ListCell   *lc;
 
+	cost_qual_eval(&operations, clauses, root);
+	operations.per_tuple *= OPERATOR_FACTOR;
+
+	/* the server knows best */
+	if (sent == NIL && relation->access == PNS_ACCESS_COLLECTION)
+		return relation->rel->tuples * (EXAMINE_COST + operations.per_tuple);
+	if (sent == NIL && relation->access == PNS_ACCESS_INDEX)
+	{
+		best = Min(1.0, relation->fetched / Max(relation->rel->tuples, 1.0));
+		per_document = FIND_COST;
+	}
+
 	foreach(lc, relation->indexes)
 	{
 		Selectivity found = found_share(root, relation, (PnsIndex *) lfirst(lc), sent,
@@ -240,9 +272,47 @@ scan_work(PlannerInfo *root, const PnsRelation *relation, List *sent, Selectivit
 			per_document = FIND_COST;
 		}
 	}
-	cost_qual_eval(&operations, clauses, root);
-	return relation->rel->tuples * best *
-		(per_document + OPERATOR_FACTOR * operations.per_tuple);
+	foreach(lc, relation->shipped)
+	{
+		Selectivity found = united_share(root, relation, lfirst_node(RestrictInfo, lc)->clause);
+
+		if (found * FIND_COST < best * per_document)
+		{
+			best = found;
+			per_document = FIND_COST;
+		}
+	}
+	return relation->rel->tuples * best * (per_document + operations.per_tuple);
+}
+
+/*
+ * united_share estimates what share of a collection's documents a server looks
+ * at if it unites what indexes find for the arms of an OR; 1 for anything else.
+ */
+static Selectivity
+united_share(PlannerInfo *root, const PnsRelation *relation, Expr *clause)
+{
+	Selectivity sum = 0;
+	ListCell   *arm;
+
+	if (!is_orclause(clause))
+		return 1.0;
+	foreach(arm, ((BoolExpr *) clause)->args)
+	{
+		List	   *conditions = make_ands_implicit((Expr *) lfirst(arm));
+		Selectivity best = 1.0;
+		ListCell   *lc;
+
+		foreach(lc, relation->indexes)
+		{
+			List	   *served = served_clauses(relation, (PnsIndex *) lfirst(lc), conditions);
+
+			best = Min(best, clauselist_selectivity(root, served, relation->rel->relid,
+													JOIN_INNER, NULL));
+		}
+		sum += best;
+	}
+	return Min(sum, 1.0);
 }
 
 /*

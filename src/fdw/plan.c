@@ -31,6 +31,7 @@
 #define DEFAULT_DOCUMENT_WIDTH 200
 
 static void set_size(PlannerInfo *root, RelOptInfo *baserel, const PnsTable *table);
+static void set_fetched(PlannerInfo *root, PnsRelation *relation, double counted);
 static Oid	scan_user(PlannerInfo *root, RelOptInfo *baserel);
 static void classify_conditions(PnsRelation *relation);
 static List *add_columns(List *columns, const PnsTermSource *source, Bitmapset *attrs);
@@ -68,11 +69,31 @@ pnsGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 	relation->indexes = pns_fdw_known_indexes(source->table, scan_user(root, baserel));
 	classify_conditions(relation);
 	set_baserel_size_estimates(root, baserel);
-	relation->fetched = clamp_row_est(baserel->tuples *
-									  clauselist_selectivity(root, relation->shipped,
-															 baserel->relid, JOIN_INNER,
-															 NULL));
+	set_fetched(root, relation, pns_estimate_scan(root, relation, scan_user(root, baserel)));
 	pns_cost_base(root, relation);
+}
+
+/*
+ * set_fetched sets the number of documents that the shipped conditions select:
+ * counted, or where that is below 0 by the statistics.
+ */
+static void
+set_fetched(PlannerInfo *root, PnsRelation *relation, double counted)
+{
+	RelOptInfo *rel = relation->rel;
+	List	   *unshipped = list_difference_ptr(relation->checked, relation->shipped);
+
+	if (counted < 0)
+	{
+		relation->fetched = clamp_row_est(rel->tuples *
+										  clauselist_selectivity(root, relation->shipped,
+																 rel->relid, JOIN_INNER,
+																 NULL));
+		return;
+	}
+	relation->fetched = clamp_row_est(counted);
+	rel->rows = clamp_row_est(counted * clauselist_selectivity(root, unshipped, rel->relid,
+															   JOIN_INNER, NULL));
 }
 
 /*

@@ -73,6 +73,14 @@ typedef struct PnsJoinRelation PnsJoinRelation;
 typedef struct PnsJoinQuery PnsJoinQuery;
 typedef struct PnsJoinRow PnsJoinRow;
 
+/* How a server finds the documents of a scan, as it says itself. */
+typedef enum PnsAccess
+{
+	PNS_ACCESS_UNKNOWN,			/* it was not asked, or did not say */
+	PNS_ACCESS_INDEX,
+	PNS_ACCESS_COLLECTION		/* it looks at all of them */
+} PnsAccess;
+
 /*
  * What one command can read.  Made by pnsGetForeignRelSize for a base
  * relation and by join.c for a join; an upper relation whose rows are those of
@@ -113,6 +121,7 @@ typedef struct PnsRelation
 
 	List	   *indexes;		/* BASE only, of PnsIndex: those that are
 								 * known */
+	PnsAccess	access;			/* BASE only: by the shipped conditions */
 
 	/* estimates, of what is read without an order */
 	Cost		work;			/* of the server, a part of total_cost */
@@ -220,8 +229,12 @@ extern void pns_cost_ordered(const PnsRelation *relation, List *pathkeys, double
 							 Cost *startup_cost, Cost *total_cost);
 extern Cost pns_cost_transfer(const PnsRelation *relation, double documents);
 extern Cost pns_cost_compare(const PnsRelation *relation, List *conditions, double keys);
+extern Cost pns_cost_compute(double rows, int nvalues);
 extern Cost pns_cost_examine(const PnsRelation *relation);
 extern bool pns_relation_has_index(const PnsRelation *relation, const char *path);
+
+/* in estimate.c */
+extern double pns_estimate_scan(PlannerInfo *root, PnsRelation *relation, Oid userid);
 
 /* in plan.c */
 extern void pns_relation_add_paths(PlannerInfo *root, PnsRelation *relation,

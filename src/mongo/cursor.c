@@ -25,8 +25,9 @@ static PnsCursor *create_cursor(PnsConnection *connection,
 static void count_batch(PnsCursor *cursor, uint32 bytes, instr_time began);
 static void read_batch(PnsCursor *cursor, PnsDocument reply);
 static void read_namespace(PnsCursor *cursor, const PnsBsonValue *value);
-static PnsDocument command_on_route(PnsConnection *connection, PnsRoute route,
-									const char *database, PnsDocument command);
+static bool command_on_route(PnsConnection *connection, PnsRoute route,
+							 const char *database, PnsDocument command,
+							 const int *codes, PnsDocument *result);
 static bool run_command(PnsConnection *connection, PnsRoute route,
 						const char *database, PnsDocument command, bson_t *reply,
 						bson_error_t *error);
@@ -136,8 +137,12 @@ PnsDocument
 pns_mongo_command(PnsConnection *connection, const char *database,
 				  PnsDocument command)
 {
+	PnsDocument reply;
+
 	pns_mongo_require_client(connection);
-	return command_on_route(connection, pns_mongo_route(connection), database, command);
+	(void) command_on_route(connection, pns_mongo_route(connection), database, command,
+							NULL, &reply);
+	return reply;
 }
 
 /*
@@ -146,8 +151,23 @@ pns_mongo_command(PnsConnection *connection, const char *database,
 PnsDocument
 pns_mongo_inspect(PnsConnection *connection, const char *database, PnsDocument command)
 {
+	PnsDocument reply;
+
 	pns_mongo_require_client(connection);
-	return command_on_route(connection, PNS_ROUTE_READ, database, command);
+	(void) command_on_route(connection, PNS_ROUTE_READ, database, command, NULL, &reply);
+	return reply;
+}
+
+/*
+ * pns_mongo_try_inspect does so where a server may refuse the command by one of
+ * codes, and gives false then.
+ */
+bool
+pns_mongo_try_inspect(PnsConnection *connection, const char *database,
+					  PnsDocument command, const int *codes, PnsDocument *reply)
+{
+	pns_mongo_require_client(connection);
+	return command_on_route(connection, PNS_ROUTE_READ, database, command, codes, reply);
 }
 
 /*
@@ -158,33 +178,46 @@ PnsDocument
 pns_mongo_command_outside(PnsConnection *connection, const char *database,
 						  PnsDocument command)
 {
+	PnsDocument reply;
+
 	PreventCommandIfReadOnly("a change of a MongoDB collection");
 	PreventCommandIfParallelMode("a change of a MongoDB collection");
 	pns_mongo_require_client(connection);
 	pns_mongo_find_writer(connection);
-	return command_on_route(connection, PNS_ROUTE_WRITE, database, command);
+	(void) command_on_route(connection, PNS_ROUTE_WRITE, database, command, NULL, &reply);
+	return reply;
 }
 
-/* command_on_route runs one command where its route leads. */
-static PnsDocument
+/*
+ * command_on_route runs one command where its route leads.  False where the
+ * server refuses it by one of codes; NULL stands for none.
+ */
+static bool
 command_on_route(PnsConnection *connection, PnsRoute route, const char *database,
-				 PnsDocument command)
+				 PnsDocument command, const int *codes, PnsDocument *result)
 {
 	const char *name = pns_text_from_server(database);
 	bson_t		reply;
 	bson_error_t error = {0};
-	PnsDocument result;
 	bool		good;
 
 	pns_mongo_settle(connection);
 	good = run_command(connection, route, name, command, &reply, &error);
-	result = copy_document(bson_get_data(&reply), reply.len);
+	*result = copy_document(bson_get_data(&reply), reply.len);
 	bson_destroy(&reply);
 
 	pns_mongo_after_call(connection);
-	if (!good)
-		pns_mongo_throw(connection, route, &error, result, name, command);
-	return result;
+	if (good)
+		return true;
+	if (error.domain == MONGOC_ERROR_SERVER || error.domain == MONGOC_ERROR_QUERY)
+	{
+		for (; codes != NULL && *codes != 0; codes++)
+		{
+			if ((int) error.code == *codes)
+				return false;
+		}
+	}
+	pns_mongo_throw(connection, route, &error, *result, name, command);
 }
 
 /*

@@ -443,6 +443,14 @@ extern PnsDocument pns_mongo_inspect(PnsConnection *connection, const char *data
 									 PnsDocument command);
 
 /*
+ * The same, where a server may refuse the command by one of codes, which end
+ * with 0: false then, and no reply.
+ */
+extern bool pns_mongo_try_inspect(PnsConnection *connection, const char *database,
+								  PnsDocument command, const int *codes,
+								  PnsDocument *reply);
+
+/*
  * Run a command as pns_mongo_command does, but outside of the transaction, on
  * the member that takes writes: create, createIndexes, collMod, drop.  It takes
  * effect at once, and stays when the transaction is rolled back.  25006 in a

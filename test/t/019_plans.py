@@ -105,7 +105,9 @@ def indexes(db, client):
     for condition, indexed in (("n = 5", True), ("n IN (1, 2)", True), ("n < 5", True),
                                ("n + 1 = 5", False), ("v = 5", False),
                                ("g = 1 AND n = 5", True), ("s = 'x'", False),
-                               ("n <> 5", False), ("w = 5", True)):
+                               ("n <> 5", False), ("w = 5", True),
+                               ("n = 5 OR _id = 7", True), ("n = 5 OR v = 7", False),
+                               ("n = 5 OR (v = 7 AND _id < 50)", True)):
         cost = total_cost(db, f"SELECT _id FROM big WHERE {condition}")
         ok((cost < everything / 4 and cost < 1500) == indexed,
            f"{condition}: {'an' if indexed else 'no'} index serves it", cost)
@@ -184,6 +186,87 @@ def options(db):
     is_(round(total_cost(db, "SELECT * FROM small") - cost, 2), 300.0,
         "each further reply is a round trip")
     db.execute("ALTER FOREIGN TABLE small OPTIONS (DROP fetch_size)")
+
+
+def plan_of(db, query):
+    """Return the rows and the total cost that the planner expects of a query."""
+    plan = db.value(f"EXPLAIN (FORMAT JSON) {query}")[0]["Plan"]
+    return plan["Plan Rows"], plan["Total Cost"]
+
+
+def remote_estimates(db, client):
+    """With use_remote_estimate a server is asked how it would find the documents."""
+    client.d.asked.insert_many({"_id": n, "n": n, "kind": 1 if n % 1000 == 0 else
+                                2 if n % 25 == 0 else 3} for n in range(5000))
+    db.foreign_table("asked", "real", "_id int, n int, kind int", database="d",
+                     use_remote_estimate="true", on_mismatch="null")
+    whole = plan_of(db, "SELECT * FROM asked")
+    is_(whole[0], 5000, "the size is the server's")
+    without = plan_of(db, "SELECT * FROM asked WHERE kind = 1")
+    client.d.asked.create_index([("kind", 1)])
+    rows, cost = plan_of(db, "SELECT * FROM asked WHERE kind = 1")
+    is_(rows, 5, "what an index finds is counted")
+    ok(cost < without[1] / 2, "and costs less than without an index, which is not known here",
+       cost, without)
+    is_(plan_of(db, "SELECT * FROM asked WHERE kind = 2")[0], 195, "however many")
+    is_(plan_of(db, "SELECT * FROM asked WHERE kind = 1 AND md5(kind::text) <> 'x'")[0], 5,
+        "beside a condition that is checked here")
+    is_(plan_of(db, "SELECT * FROM asked WHERE kind = NULL::int")[0], 0, "nothing at all")
+    db.execute("SET plan_cache_mode = force_generic_plan; "
+               "PREPARE asked_for (int) AS SELECT * FROM asked WHERE kind = $1")
+    ok(plan_of(db, "EXECUTE asked_for (1)")[0] != 5, "a generic plan knows no value")
+    db.execute("SET plan_cache_mode = force_custom_plan")
+    is_(plan_of(db, "EXECUTE asked_for (1)")[0], 5, "a custom one does")
+    db.execute("RESET plan_cache_mode; DEALLOCATE asked_for; DROP FOREIGN TABLE asked")
+
+    winning = {"queryPlan": {"stage": "FETCH", "inputStage": {"stage": "IXSCAN"}}}
+    plans = {
+        "an index": (Reply({"queryPlanner": {"winningPlan": winning}}), 7),
+        "an index of each shard": (Reply({"shards": {
+            name: {"stages": [{"$cursor": {"queryPlanner": {"winningPlan": winning}}}]}
+            for name in ("a", "b")}}), 7),
+        "the _id": (Reply({"queryPlanner": {"winningPlan": {"stage": "EXPRESS_IDHACK"}}}), 7),
+        "the collection of one shard": (Reply({"queryPlanner": {"winningPlan": {"shards": [
+            winning, {"winningPlan": {"stage": "COLLSCAN"}}]}}}), None),
+        "an index that lost": (Reply({"queryPlanner": {
+            "winningPlan": {"stage": "COLLSCAN"}, "rejectedPlans": [winning]}}), None),
+        "nothing": (Reply({}), None),
+        "that it cannot": (Error(59, "CommandNotFound"), None)}
+    with ScriptedServer() as server:
+        server.on("listCollections", Batches([{"name": "c", "type": "collection"}]))
+        server.on("collStats", Reply({"count": 1000000, "size": 100000000}))
+        server.on("listIndexes", Batches([{"key": {"_id": 1}, "name": "_id_"}]))
+        server.on("aggregate", Batches([{"_id": None, "count": 7}]))
+        db.mongo_server("scripted", server.uri)
+        db.foreign_table("c", "scripted", "_id int, n int", database="d",
+                         use_remote_estimate="true")
+        costs = {}
+        for name, (reply, counted) in plans.items():
+            server.on("explain", reply)
+            rows, costs[name] = plan_of(db, "SELECT * FROM c WHERE n = 1")
+            is_(rows, counted or 5000, f"a server that uses {name}")
+        ok(costs["an index"] < 1000 < costs["the collection of one shard"], "has its price",
+           costs)
+        command = server.commands("explain")[-1]
+        is_(command["verbosity"], "queryPlanner", "the server is asked to plan, not to run")
+        counting = server.commands("aggregate")[-1]
+        ok(counting["maxTimeMS"] <= 100 and
+           any(stage.get("$limit") == 10000 for stage in counting["pipeline"]),
+           "it counts for a while, and not all", counting)
+        asked = len(server.commands("explain"))
+        plan_of(db, "SELECT * FROM c WHERE n = 1 AND n < 5")
+        plan_of(db, "SELECT * FROM c")
+        is_(len(server.commands("explain")) - asked, 1, "once for a table that has conditions")
+        server.on("explain", plans["an index"][0])
+        server.on("aggregate", Error(50, "MaxTimeMSExpired"))
+        is_(plan_of(db, "SELECT * FROM c WHERE n = 1")[0], 5000, "what it cannot count in time")
+        server.on("aggregate", Error(13, "Unauthorized"))
+        throws(lambda: plan_of(db, "SELECT * FROM c WHERE n = 1"), "42501",
+               "an error of counting is one")
+        server.on("explain", Error(13, "Unauthorized"))
+        throws(lambda: plan_of(db, "SELECT * FROM c WHERE n = 1"), "42501",
+               "and one of explaining")
+        db.execute("DROP SERVER scripted CASCADE")
 
 
 def run(db, query, setting, limit):
@@ -279,6 +362,7 @@ with database() as db, mongo_client() as client:
     indexes(db, client)
     kinds(db)
     options(db)
+    remote_estimates(db, client)
     planning(db)
     fast(db)
     small(db)
