@@ -22,7 +22,8 @@ COMMENT ON FUNCTION pynomaly.uri_without_secrets(text) IS
 REVOKE ALL ON FUNCTION pynomaly.uri_without_secrets(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pynomaly.uri_without_secrets(text) TO pynomaly_admin;
 
--- The queries that the platform asks, most of them for the newest first.
+-- The queries that the platform asks, most of them for the newest first.  Every
+-- string but the empty one is above it, and a query for one finds the index.
 CREATE FUNCTION pynomaly.platform_indexes(
     OUT collection text, OUT keys json, OUT is_unique boolean, OUT partial_filter jsonb)
 RETURNS SETOF record
@@ -42,7 +43,7 @@ VALUES
     ('logs', '{"tags": 1, "timestamp": -1}', false, NULL),
     ('logs', '{"correlation_id": 1, "timestamp": 1}', false, NULL),
     ('logs', '{"tenant_id": 1, "timestamp": -1}', false, NULL),
-    ('configurations', '{"id": 1}', true, '{"id": {"$type": "string"}}'),
+    ('configurations', '{"id": 1}', true, '{"id": {"$gt": ""}}'),
     ('configurations', '{"name": 1}', false, NULL),
     ('configurations', '{"metadata.created_at": -1}', false, NULL),
     ('configurations', '{"status": 1, "metadata.created_at": -1}', false, NULL),
@@ -285,6 +286,11 @@ AS $$
 DECLARE
     gone record;
 BEGIN
+    IF EXISTS (SELECT FROM pynomaly.outbox o WHERE o.server = detach_mongo.server) THEN
+        RAISE EXCEPTION 'the outbox has writes for the server "%"', server
+            USING ERRCODE = 'object_in_use',
+                  HINT = 'Apply them with CALL pynomaly.apply_outbox(), and retry or drop the refused ones.';
+    END IF;
     FOR gone IN
         SELECT c.relname AS name
         FROM pg_class c

@@ -165,8 +165,8 @@ ask(PnsTarget *target, const char *command)
 
 	pns_bson_begin(&builder);
 	pns_bson_append_int32(&builder, command, 1);
-	return pns_mongo_command_outside(pns_documents_connect(target), target->database,
-									 pns_bson_end(&builder));
+	return pns_mongo_inspect(pns_documents_connect(target), target->database,
+							 pns_bson_end(&builder));
 }
 
 /* copy_member appends a member of a reply, null if it has none. */

@@ -17,13 +17,14 @@ static PnsDocument *end_operation(PnsBsonBuilder *builder);
 static bool is_given(PnsDocument document, PnsBsonValue *id);
 static void check_operators(PnsDocument update);
 static void check_no_operators(PnsDocument document, const char *what);
+static void check_id(PnsDocument document);
 
 /*
  * pns_documents_insertion gives a document as it is inserted, and its _id,
  * which is made where there is none, or null.
  *
  * Errors: 22023 for a field of the document that begins with a dollar, which
- * would be stored under that name.
+ * would be stored under that name, and for an _id of a type that it cannot have.
  */
 PnsDocument *
 pns_documents_insertion(PnsDocument document, PnsBsonValue *id)
@@ -31,6 +32,7 @@ pns_documents_insertion(PnsDocument document, PnsBsonValue *id)
 	PnsDocument *operation = palloc(sizeof(PnsDocument));
 
 	check_no_operators(document, "document");
+	check_id(document);
 	*operation = is_given(document, id) ? document : with_new_id(document);
 	(void) pns_bson_find(*operation, "_id", id);
 	return operation;
@@ -79,6 +81,7 @@ pns_documents_replacement(PnsDocument filter, PnsDocument document, bool upsert)
 
 	pns_documents_check_code(filter, "filter");
 	check_no_operators(document, "replacement");
+	check_id(document);
 	begin_update(&builder, filter);
 	pns_bson_append_document(&builder, "u", document);
 	pns_bson_append_bool(&builder, "multi", false);
@@ -199,4 +202,19 @@ check_no_operators(PnsDocument document, const char *what)
 							pg_any_to_server(iterator.key, iterator.key_size, PG_UTF8)),
 					 errhint("Operators are for updates.")));
 	}
+}
+
+/* check_id refuses what MongoDB does not take for an _id. */
+static void
+check_id(PnsDocument document)
+{
+	PnsBsonValue id;
+
+	if (pns_bson_find(document, "_id", &id) &&
+		(id.type == PNS_BSON_ARRAY || id.type == PNS_BSON_REGEX ||
+		 id.type == PNS_BSON_UNDEFINED))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the _id of a document cannot be of type %s",
+						pns_bson_type_name(id.type))));
 }

@@ -183,6 +183,11 @@ pns_mongo_command_outside(PnsConnection *connection, const char *database,
 	PreventCommandIfReadOnly("a change of a MongoDB collection");
 	PreventCommandIfParallelMode("a change of a MongoDB collection");
 	pns_mongo_require_client(connection);
+	if (connection->transaction.state == PNS_TRANSACTION_OPEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("a MongoDB collection cannot be changed in a transaction that has written to the server"),
+				 errdetail("The change would wait for the end of the transaction.")));
 	pns_mongo_find_writer(connection);
 	(void) command_on_route(connection, PNS_ROUTE_WRITE, database, command, NULL, &reply);
 	return reply;

@@ -454,7 +454,8 @@ extern bool pns_mongo_try_inspect(PnsConnection *connection, const char *databas
  * Run a command as pns_mongo_command does, but outside of the transaction, on
  * the member that takes writes: create, createIndexes, collMod, drop.  It takes
  * effect at once, and stays when the transaction is rolled back.  25006 in a
- * read-only transaction.
+ * read-only transaction; 25001 in one that is under way over there, whose locks
+ * it would wait for.
  */
 extern PnsDocument pns_mongo_command_outside(PnsConnection *connection, const char *database,
 											 PnsDocument command);
