@@ -51,7 +51,10 @@ static void at_transaction_event(XactEvent event, void *arg);
 static void before_commit(void);
 static void before_prepare(void);
 static void commit(PnsConnection *connection);
-static bool commit_until_known(PnsConnection *connection, bson_t *reply, bson_error_t *error);
+static bool commit_until_known(PnsConnection *connection, bson_t *reply, bson_error_t *error,
+							   bool *known);
+static bool is_refused(const PnsConnection *connection, bool first, const bson_t *reply,
+					   const bson_error_t *error);
 static void throw_unknown_commit(PnsConnection *connection, const bson_error_t *error)
 			pg_attribute_noreturn();
 static void end_transaction(PnsConnection *connection, bool aborted);
@@ -505,18 +508,17 @@ commit(PnsConnection *connection)
 	bson_error_t error = {0};
 	PnsDocument answer;
 	PnsBsonBuilder builder;
-	bool		good;
+	bool		known;
 
 	CHECK_FOR_INTERRUPTS();
-	good = commit_until_known(connection, &reply, &error);
-	if (good)
+	if (commit_until_known(connection, &reply, &error, &known))
 	{
 		connection->transaction.state = PNS_TRANSACTION_NONE;
 		connection->transaction.committed = true;
 		bson_destroy(&reply);
 		return;
 	}
-	if (mongoc_error_has_label(&reply, "UnknownTransactionCommitResult"))
+	if (!known)
 	{
 		bson_destroy(&reply);
 		throw_unknown_commit(connection, &error);
@@ -535,14 +537,16 @@ commit(PnsConnection *connection)
 
 /*
  * commit_until_known commits on the server, again and again until that says
- * what has become of it or PNS_COMMIT_TIMEOUT is over.  To commit twice does no
- * harm.  The caller destroys the reply, which is made in any case; one that
- * leaves it open has the label UnknownTransactionCommitResult.
+ * what has become of it, or until PNS_COMMIT_TIMEOUT is over and known is false.  To
+ * commit twice does no harm.  The caller destroys the reply, which is made in any
+ * case.
  */
 static bool
-commit_until_known(PnsConnection *connection, bson_t *reply, bson_error_t *error)
+commit_until_known(PnsConnection *connection, bson_t *reply, bson_error_t *error,
+				   bool *known)
 {
 	bool		good;
+	bool		first = true;
 
 	pns_mongo_begin_bounded(connection, PNS_COMMIT_TIMEOUT);
 	for (;;)
@@ -550,15 +554,33 @@ commit_until_known(PnsConnection *connection, bson_t *reply, bson_error_t *error
 		connection->transport.failed = false;
 		good = mongoc_client_session_commit_transaction(connection->transaction_session,
 														reply, error);
-		if (good || !mongoc_error_has_label(reply, "UnknownTransactionCommitResult") ||
-			bson_get_monotonic_time() >= connection->transport.deadline)
+		*known = good || is_refused(connection, first, reply, error);
+		if (*known || bson_get_monotonic_time() >= connection->transport.deadline)
 			break;
+		first = false;
 		bson_destroy(reply);
 		(void) pns_base_wait_deaf(NULL, 0, PNS_COMMIT_PAUSE);
 	}
 	pns_mongo_end_bounded(connection);
 	connection->last_used = bson_get_monotonic_time();
 	return good;
+}
+
+/*
+ * is_refused tells whether an error says for certain that the transaction has
+ * not been committed.  Where an answer may have been lost before, the errors of
+ * connecting anew look like those of the command; only what is labelled as of a
+ * transaction that is no more counts then.
+ */
+static bool
+is_refused(const PnsConnection *connection, bool first, const bson_t *reply,
+		   const bson_error_t *error)
+{
+	if (error->domain != MONGOC_ERROR_SERVER ||
+		mongoc_error_has_label(reply, "UnknownTransactionCommitResult"))
+		return false;
+	return (first && !connection->transport.failed) ||
+		mongoc_error_has_label(reply, "TransientTransactionError");
 }
 
 /*

@@ -99,7 +99,10 @@ class Proxy:
             with self.lock:
                 self.pairs.add(pair)
             for source, sink in (pair, pair[::-1]):
-                sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                try:
+                    sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                except OSError:
+                    break           # drop() or reset() was faster
                 threading.Thread(target=self.forward, daemon=True,
                                  args=(pair, source, sink)).start()
 
