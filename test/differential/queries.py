@@ -64,6 +64,13 @@ class Queries:
         """Return a condition, sometimes none."""
         return TRUE if self.rng.random() < 0.08 else self.conditions.random()
 
+    def safe_leaf(self):
+        """Return a condition whose evaluation raises no error."""
+        while True:
+            leaf = self.conditions.leaf()
+            if not leaf.may_fail():
+                return leaf
+
     def target(self, column):
         """Return a column as a target."""
         name = self.conditions.reference(column)
@@ -75,7 +82,7 @@ class Queries:
         columns = self.rng.sample(self.table.columns, count)
         targets = [self.target(column) for column in columns]
         if self.rng.random() < 0.15:
-            condition = self.conditions.leaf()
+            condition = self.safe_leaf()
             sql = condition.render(Operand.literal)
             targets.append((f"({sql})", condition.used()))
         return tuple(targets)
@@ -157,7 +164,7 @@ class Queries:
                 choices += [f"bool_and({name})", f"bool_or({name})", f"count(DISTINCT {name})"]
             aggregate = self.rng.choice(choices)
             if self.rng.random() < 0.15:
-                condition = self.conditions.leaf()
+                condition = self.safe_leaf()
                 aggregate += f" FILTER (WHERE {condition.render(Operand.literal)})"
                 used |= condition.used()
             targets.append((aggregate, used))
