@@ -436,6 +436,15 @@ extern PnsTransactionMode pns_mongo_transaction_mode(Oid serverid);
 extern void pns_mongo_begin_write(PnsConnection *connection);
 
 /*
+ * Begin a statement that carries out what the outbox has.  Its writes take
+ * effect at once, even if the server's mode is another one by now, and have done
+ * so on a majority of the members when they return; else the result has an error
+ * of position -1.  The transaction may not have used the connection otherwise.
+ * Errors: 08001 where no member takes writes.
+ */
+extern void pns_mongo_write_at_once(PnsConnection *connection);
+
+/*
  * Run a command as pns_mongo_command does, but outside of the transaction:
  * collStats, which tells about a collection.
  */
@@ -489,7 +498,8 @@ typedef struct PnsWriteBatch
 /* An operation that failed. */
 typedef struct PnsWriteError
 {
-	int			position;		/* among the operations, from 0 */
+	int			position;		/* among the operations, from 0; -1: of all,
+								 * which may not be durable */
 	int			sqlstate;
 	char	   *message;		/* as the error would have them, in the */
 	char	   *detail;			/* database's encoding */

@@ -91,6 +91,19 @@ pns_mongo_begin_write(PnsConnection *connection)
 }
 
 /*
+ * pns_mongo_write_at_once begins a statement whose writes take effect at once,
+ * whatever the server's mode is.
+ */
+void
+pns_mongo_write_at_once(PnsConnection *connection)
+{
+	Assert(connection->transaction.state == PNS_TRANSACTION_NONE);
+	connection->transaction.mode = PNS_MODE_OUTBOX;
+	connection->transaction.resolved = true;
+	pns_mongo_begin_write(connection);
+}
+
+/*
  * pns_mongo_route says where a command or a new cursor of the running
  * transaction goes.  Where that sees one snapshot from its beginning to its
  * end, its first read begins a transaction on the server, too.

@@ -277,14 +277,24 @@ send_to_server(PnsConnection *connection, PnsRoute route, const char *database,
 
 /*
  * append_write_concern asks for the write concern of the uri, if it has one, in
- * mode none.  Not for one that would leave errors unsaid.
+ * mode none.  Not for one that would leave errors unsaid.  What comes from the
+ * outbox is removed from there, so that a majority has to have it.
  */
 static void
 append_write_concern(PnsConnection *connection, bson_t *opts)
 {
 	const mongoc_write_concern_t *concern = mongoc_client_get_write_concern(connection->client);
+	mongoc_write_concern_t *majority;
 
-	if (mongoc_write_concern_is_acknowledged(concern))
+	if (connection->transaction.mode == PNS_MODE_OUTBOX)
+	{
+		majority = mongoc_write_concern_new();
+		mongoc_write_concern_set_w(majority, MONGOC_WRITE_CONCERN_W_MAJORITY);
+		mongoc_write_concern_set_wtimeout_int64(majority, PNS_COMMIT_TIMEOUT / 2);
+		mongoc_write_concern_append(majority, opts);
+		mongoc_write_concern_destroy(majority);
+	}
+	else if (mongoc_write_concern_is_acknowledged(concern))
 		mongoc_write_concern_append((mongoc_write_concern_t *) concern, opts);
 }
 

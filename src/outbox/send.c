@@ -72,6 +72,7 @@ static List *judge(PnsConnection *connection, List *entries, bool ordered,
 				   const PnsWriteResult *result, PnsOutboxFailure *failure);
 static void judge_error(PnsConnection *connection, PnsOutboxEntry *entry,
 						const PnsWriteError *error, PnsOutboxFailure *failure);
+static void set_failure(PnsOutboxFailure *failure, const PnsWriteError *error);
 static void compare_document(void *arg);
 static bool is_same_document(PnsDocument there, PnsDocument inserted);
 static void set_fate(PnsOutboxEntry *entry, PnsOutboxFate fate, const PnsOutboxFailure *failure);
@@ -233,6 +234,7 @@ open_connection(void *arg)
 	opening->connection =
 		pns_mongo_get_connection(get_foreign_server_oid(opening->server, false),
 								 get_role_oid(opening->role, false));
+	pns_mongo_write_at_once(opening->connection);
 }
 
 /*
@@ -350,7 +352,16 @@ judge(PnsConnection *connection, List *entries, bool ordered,
 	{
 		const PnsWriteError *error = lfirst(cell);
 
-		errors[error->position] = error;
+		if (error->position >= 0)
+			errors[error->position] = error;
+		else
+			set_failure(failure, error);
+	}
+	if (failure->sqlstate != 0)
+	{
+		/* a majority may not have it: what was done is done again */
+		fail_entries(entries, failure);
+		return NIL;
 	}
 	foreach(cell, entries)
 	{
@@ -383,13 +394,9 @@ static void
 judge_error(PnsConnection *connection, PnsOutboxEntry *entry, const PnsWriteError *error,
 			PnsOutboxFailure *failure)
 {
-	PnsOutboxFailure refusal = {
-		.sqlstate = error->sqlstate,
-		.message = error->message,
-		.detail = error->detail,
-		.sent = true
-	};
+	PnsOutboxFailure refusal;
 
+	set_failure(&refusal, error);
 	if (will_pass(error->sqlstate))
 	{
 		*failure = refusal;
@@ -414,6 +421,17 @@ judge_error(PnsConnection *connection, PnsOutboxEntry *entry, const PnsWriteErro
 		}
 	}
 	set_fate(entry, PNS_FATE_DEAD, &refusal);
+}
+
+/* set_failure takes an error that the server has reported for a failure. */
+static void
+set_failure(PnsOutboxFailure *failure, const PnsWriteError *error)
+{
+	memset(failure, 0, sizeof(*failure));
+	failure->sqlstate = error->sqlstate;
+	failure->message = error->message;
+	failure->detail = error->detail;
+	failure->sent = true;
 }
 
 /* compare_document looks for an inserted document, of a Comparison. */

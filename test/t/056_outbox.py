@@ -311,6 +311,25 @@ def failures(o, mongo):
         "no note of an attempt is left")
     o.clear()
 
+    o.insert(1)
+    o.fail_point(failCommands=["insert"], writeConcernError={
+        "code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting for replication timed out"})
+    throws(lambda: o.apply(), "HV000", "what a majority may not have is an error",
+           message="insert|write")
+    is_(o.left(), 1, "the entry is kept, although the document is there")
+    o.fail_point()
+    is_(o.apply(), (1, 0), "and applied for good later")
+    o.clear()
+
+    # Entries of a server that is in another mode by now.
+    o.insert(1)
+    o.insert(2)
+    o.db.execute("ALTER SERVER m OPTIONS (SET transaction_mode 'session')")
+    o.collection.insert_one({"_id": 2})
+    is_(o.apply(), (1, 1), "entries are applied whatever the mode of the server has become")
+    o.db.execute("ALTER SERVER m OPTIONS (SET transaction_mode 'outbox')")
+    o.clear()
+
     for key in range(3000):
         o.insert(key)
     background = Background(o.db.connect(), "CALL pynomaly.apply_outbox()")
