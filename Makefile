@@ -15,7 +15,8 @@ OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c)))
 # Until a version is released, its script is the rooms' SQL in this order.
 ROOM_SQL   = src/mongo/mongo.sql src/fdw/fdw.sql \
 	$(addprefix src/store/,roles.sql tenancy.sql tables.sql partitions.sql configuration.sql \
-	access.sql quotas.sql audit.sql queries.sql policies.sql) src/outbox/outbox.sql \
+	access.sql quotas.sql audit.sql queries.sql entities.sql audit_queries.sql \
+	policies.sql) src/outbox/outbox.sql \
 	src/documents/documents.sql src/documents/attach.sql \
 	$(addprefix src/store/,self_test.sql finish.sql)
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
@@ -36,7 +37,7 @@ override with_llvm := no
 # sql/<room>/<name>.sql -> expected/<room>/<name>.out.  The first need no
 # server beside PostgreSQL; the others run where MONGO_URI names one.
 REGRESS_LOCAL = documents/arguments documents/validators fdw/join fdw/options fdw/shipping fdw/terms mongo/objectid store/access store/audit \
-	store/configuration store/queries store/quotas store/results store/self_test
+	store/configuration store/entities store/queries store/quotas store/results store/self_test
 REGRESS_MONGO = documents/read documents/write fdw/read fdw/import
 REGRESS       = $(REGRESS_LOCAL) $(if $(MONGO_URI),$(REGRESS_MONGO))
 REGRESS_PREP  = regress-dirs

@@ -204,7 +204,7 @@ ALTER TABLE audit_blocks DISABLE TRIGGER USER;
 DROP TRIGGER guard_truncate ON audit_blocks;
 DROP TRIGGER guard_audit ON audit_log;
 ALTER TABLE audit_log DETACH PARTITION :part;
-ALTER TABLE audit_log ALTER COLUMN severity TYPE varchar(100);
+ALTER TABLE audit_log ALTER COLUMN severity SET DEFAULT 'low';
 ALTER TABLE audit_log ADD COLUMN more int;
 ALTER TABLE audit_log RENAME TO audit_past;
 ALTER TABLE audit_log_default SET SCHEMA store_audit;

@@ -540,20 +540,31 @@ GRANT EXECUTE ON FUNCTION pynomaly.save_dataset(jsonb)
 CREATE INDEX ON pynomaly.detection_results (tenant_id, created_at DESC, id DESC);
 
 -- Without the arrays, which may be long and are not read where they are not
--- asked for.
+-- asked for.  Names are looked up row by row: a page needs few of them, and a
+-- join might read all that the tenant has.
 CREATE VIEW pynomaly.result_summaries WITH (security_invoker) AS
-SELECT r.tenant_id, r.id, r.created_at, r.detector_id, d.name AS detector_name,
-       d.algorithm_name, r.dataset_id, s.name AS dataset_name, r.threshold,
-       r.execution_time_ms, r.n_samples, r.n_anomalies, r.anomaly_rate, r.score_min,
-       r.score_max, r.score_mean, r.score_median, r.score_std, r.score_q25, r.score_q75,
-       r.has_confidence_intervals, r.origin, r.metadata
-FROM pynomaly.detection_results AS r
-LEFT JOIN pynomaly.detectors AS d ON d.tenant_id = r.tenant_id AND d.id = r.detector_id
-LEFT JOIN pynomaly.datasets AS s ON s.tenant_id = r.tenant_id AND s.id = r.dataset_id;
+SELECT r.tenant_id, r.id, r.created_at, r.detector_id,
+       (SELECT d.name FROM pynomaly.detectors AS d
+        WHERE d.tenant_id = r.tenant_id AND d.id = r.detector_id) AS detector_name,
+       (SELECT d.algorithm_name FROM pynomaly.detectors AS d
+        WHERE d.tenant_id = r.tenant_id AND d.id = r.detector_id) AS algorithm_name,
+       r.dataset_id,
+       (SELECT s.name FROM pynomaly.datasets AS s
+        WHERE s.tenant_id = r.tenant_id AND s.id = r.dataset_id) AS dataset_name,
+       r.threshold, r.execution_time_ms, r.n_samples, r.n_anomalies, r.anomaly_rate,
+       r.score_min, r.score_max, r.score_mean, r.score_median, r.score_std, r.score_q25,
+       r.score_q75, r.has_confidence_intervals, r.origin, r.metadata
+FROM pynomaly.detection_results AS r;
 COMMENT ON VIEW pynomaly.result_summaries IS
 'detection results with the names of detector and dataset, without scores and labels';
 GRANT SELECT ON pynomaly.result_summaries TO pynomaly_admin, pynomaly_app, pynomaly_readonly;
 
+-- A generic plan for each kind of page, as planning for all months takes longer
+-- than reading a page.  It walks the months' indexes at once, in order, and stops
+-- when the page is full; sorting would look cheaper to a planner that has not been
+-- shown how many results a detector has (estimates.c).  Rows before created_from
+-- are cut off the page that was found: beside a second limit on the time the
+-- planner would not tell the index of a detector from that of all results.
 CREATE FUNCTION pynomaly.find_results(
     detector         uuid DEFAULT NULL,
     dataset          uuid DEFAULT NULL,
@@ -563,19 +574,59 @@ CREATE FUNCTION pynomaly.find_results(
     after_id         uuid DEFAULT NULL,
     page_size        bigint DEFAULT 10)
 RETURNS SETOF pynomaly.result_summaries
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
-BEGIN ATOMIC
-    SELECT r.* FROM pynomaly.result_summaries AS r
-    WHERE (detector IS NULL OR r.detector_id = detector)
-      AND (dataset IS NULL OR r.dataset_id = dataset)
-      AND (created_from IS NULL OR r.created_at >= created_from)
-      AND (created_before IS NULL OR r.created_at < created_before)
-      AND (after_created_at IS NULL OR (r.created_at, r.id) < (after_created_at, after_id))
-      -- follows from the line above, and leaves later partitions out
-      AND (after_created_at IS NULL OR r.created_at <= after_created_at)
-    ORDER BY r.created_at DESC, r.id DESC
-    LIMIT page_size;
-END;
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_sort = off
+AS $$
+DECLARE
+    earliest constant timestamptz := coalesce(created_from, '-infinity');
+    bound    timestamptz := 'infinity';         -- rows before it, or of its time
+    bound_id uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';    -- and before this
+BEGIN
+    IF created_before <= after_created_at OR after_created_at IS NULL
+       AND created_before IS NOT NULL
+    THEN
+        bound := created_before;
+        bound_id := '00000000-0000-0000-0000-000000000000';
+    ELSIF after_created_at IS NOT NULL THEN
+        bound := after_created_at;
+        bound_id := coalesce(after_id, '00000000-0000-0000-0000-000000000000');
+    END IF;
+    IF detector IS NOT NULL THEN
+        RETURN QUERY
+        SELECT p.*
+        FROM (SELECT r.* FROM pynomaly.result_summaries AS r
+              WHERE r.detector_id = detector AND (dataset IS NULL OR r.dataset_id = dataset)
+                AND r.created_at <= bound
+                AND (r.created_at, r.id) < (bound, bound_id)
+              ORDER BY r.created_at DESC, r.id DESC
+              LIMIT page_size) AS p
+        WHERE p.created_at >= earliest
+        ORDER BY p.created_at DESC, p.id DESC;
+    ELSIF dataset IS NOT NULL THEN
+        RETURN QUERY
+        SELECT p.*
+        FROM (SELECT r.* FROM pynomaly.result_summaries AS r
+              WHERE r.dataset_id = dataset AND r.created_at <= bound
+                AND (r.created_at, r.id) < (bound, bound_id)
+              ORDER BY r.created_at DESC, r.id DESC
+              LIMIT page_size) AS p
+        WHERE p.created_at >= earliest
+        ORDER BY p.created_at DESC, p.id DESC;
+    ELSE
+        RETURN QUERY
+        SELECT p.*
+        FROM (SELECT r.* FROM pynomaly.result_summaries AS r
+              WHERE r.created_at <= bound
+                AND (r.created_at, r.id) < (bound, bound_id)
+              ORDER BY r.created_at DESC, r.id DESC
+              LIMIT page_size) AS p
+        WHERE p.created_at >= earliest
+        ORDER BY p.created_at DESC, p.id DESC;
+    END IF;
+END
+$$;
 COMMENT ON FUNCTION pynomaly.find_results(uuid, uuid, timestamptz, timestamptz, timestamptz,
     uuid, bigint) IS
 'a page of results, newest first, without their arrays: of a detector, of a dataset, of a time';
@@ -789,6 +840,8 @@ CREATE INDEX ON pynomaly.users (created_at DESC, id DESC);
 CREATE INDEX ON pynomaly.tenants (created_at DESC, id DESC);
 CREATE INDEX ON pynomaly.tenants (name);
 
+-- pynomaly_admin reads all users in order; for others, and where a tenant or a
+-- role is asked for, the search begins with the grants, which are few.
 CREATE FUNCTION pynomaly.find_users(
     tenant           uuid DEFAULT NULL,
     status           text DEFAULT NULL,
@@ -799,31 +852,83 @@ CREATE FUNCTION pynomaly.find_users(
     page_size        bigint DEFAULT 100)
 RETURNS TABLE (id uuid, email text, username text, first_name text, last_name text,
                user_status text, roles text[], created_at timestamptz)
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
-BEGIN ATOMIC
-    SELECT u.id, u.email, u.username, u.first_name, u.last_name, u.status,
-           (SELECT array_agg(DISTINCT g.role ORDER BY g.role)
-            FROM pynomaly.user_tenant_roles AS g
-            WHERE g.user_id = u.id AND (tenant IS NULL OR g.tenant_id = tenant)),
-           u.created_at
-    FROM pynomaly.users AS u
-    WHERE (find_users.status IS NULL OR u.status = find_users.status)
-      AND (tenant IS NULL AND find_users.role IS NULL
-           OR EXISTS (SELECT FROM pynomaly.user_tenant_roles AS g
-                      WHERE g.user_id = u.id
-                        AND (tenant IS NULL OR g.tenant_id = tenant)
-                        AND (find_users.role IS NULL OR g.role = find_users.role)))
-      AND (search IS NULL OR strpos(lower(u.username), lower(search)) > 0
-           OR strpos(lower(u.email), lower(search)) > 0)
-      AND (after_created_at IS NULL OR (u.created_at, u.id) < (after_created_at, after_id))
-    ORDER BY u.created_at DESC, u.id DESC
-    LIMIT page_size;
-END;
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF tenant IS NULL AND find_users.role IS NULL AND pg_has_role('pynomaly_admin', 'USAGE') THEN
+        RETURN QUERY
+        SELECT u.id, u.email, u.username, u.first_name, u.last_name, u.status,
+               (SELECT array_agg(DISTINCT g.role ORDER BY g.role)
+                FROM pynomaly.user_tenant_roles AS g WHERE g.user_id = u.id),
+               u.created_at
+        FROM pynomaly.users AS u
+        WHERE (find_users.status IS NULL OR u.status = find_users.status)
+          AND (search IS NULL OR strpos(lower(u.username), lower(search)) > 0
+               OR strpos(lower(u.email), lower(search)) > 0)
+          AND (after_created_at IS NULL OR (u.created_at, u.id) < (after_created_at, after_id))
+        ORDER BY u.created_at DESC, u.id DESC
+        LIMIT page_size;
+    ELSE
+        RETURN QUERY
+        SELECT u.id, u.email, u.username, u.first_name, u.last_name, u.status, m.roles,
+               u.created_at
+        FROM (SELECT g.user_id, array_agg(DISTINCT g.role ORDER BY g.role) AS roles
+              FROM pynomaly.user_tenant_roles AS g
+              WHERE tenant IS NULL OR g.tenant_id = tenant
+              GROUP BY g.user_id) AS m
+        JOIN pynomaly.users AS u ON u.id = m.user_id
+        WHERE (find_users.role IS NULL OR find_users.role = ANY (m.roles))
+          AND (find_users.status IS NULL OR u.status = find_users.status)
+          AND (search IS NULL OR strpos(lower(u.username), lower(search)) > 0
+               OR strpos(lower(u.email), lower(search)) > 0)
+          AND (after_created_at IS NULL OR (u.created_at, u.id) < (after_created_at, after_id))
+        ORDER BY u.created_at DESC, u.id DESC
+        LIMIT page_size;
+    END IF;
+END
+$$;
 COMMENT ON FUNCTION pynomaly.find_users(uuid, text, text, text, timestamptz, uuid, bigint) IS
 'a page of users, newest first: of a tenant, by status, role, part of username or address';
 REVOKE ALL ON FUNCTION pynomaly.find_users(uuid, text, text, text, timestamptz, uuid, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pynomaly.find_users(uuid, text, text, text, timestamptz, uuid, bigint)
     TO pynomaly_admin, pynomaly_app, pynomaly_readonly;
+
+CREATE FUNCTION pynomaly.get_user(by_id uuid DEFAULT NULL, by_email text DEFAULT NULL,
+                                  by_username text DEFAULT NULL)
+RETURNS TABLE (id uuid, email text, username text, first_name text, last_name text,
+               user_status text, created_at timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+    SELECT u.id, u.email, u.username, u.first_name, u.last_name, u.status, u.created_at
+    FROM pynomaly.users AS u
+    WHERE (by_id IS NULL OR u.id = by_id)
+      AND (by_email IS NULL OR u.email = by_email)
+      AND (by_username IS NULL OR u.username = by_username)
+      AND (by_id IS NOT NULL OR by_email IS NOT NULL OR by_username IS NOT NULL);
+END;
+COMMENT ON FUNCTION pynomaly.get_user(uuid, text, text) IS
+'a user by id, by address or by username, exactly as they are written';
+REVOKE ALL ON FUNCTION pynomaly.get_user(uuid, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pynomaly.get_user(uuid, text, text)
+    TO pynomaly_admin, pynomaly_app, pynomaly_readonly;
+
+CREATE FUNCTION pynomaly.list_sessions(user_id uuid)
+RETURNS TABLE (session_id uuid, tenant_id uuid, created_at timestamptz, expires_at timestamptz,
+               last_activity timestamptz, ip_address inet, user_agent text)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 5
+BEGIN ATOMIC
+    SELECT s.id, s.tenant_id, s.created_at, s.expires_at, s.last_activity, s.ip_address,
+           s.user_agent
+    FROM pynomaly.sessions AS s
+    WHERE s.user_id = list_sessions.user_id AND s.is_active AND s.expires_at > now()
+    ORDER BY s.last_activity DESC, s.id;
+END;
+COMMENT ON FUNCTION pynomaly.list_sessions(uuid) IS
+'the sessions of a user that have not ended, the last used first';
+REVOKE ALL ON FUNCTION pynomaly.list_sessions(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pynomaly.list_sessions(uuid) TO pynomaly_admin, pynomaly_app;
 
 CREATE FUNCTION pynomaly.find_tenants(
     domain           text DEFAULT NULL,
@@ -1106,13 +1211,15 @@ GRANT EXECUTE ON FUNCTION pynomaly.list_trials(uuid, text)
 CREATE INDEX ON pynomaly.model_versions (tenant_id, created_at DESC, id DESC);
 
 CREATE FUNCTION pynomaly.list_model_versions(
-    model     uuid DEFAULT NULL,
-    detector  uuid DEFAULT NULL,
-    statuses  text[] DEFAULT NULL,
-    algorithm text DEFAULT NULL,
-    with_tags text[] DEFAULT NULL,
-    search    text DEFAULT NULL,
-    page_size bigint DEFAULT 100)
+    model            uuid DEFAULT NULL,
+    detector         uuid DEFAULT NULL,
+    statuses         text[] DEFAULT NULL,
+    algorithm        text DEFAULT NULL,
+    with_tags        text[] DEFAULT NULL,
+    search           text DEFAULT NULL,
+    after_created_at timestamptz DEFAULT NULL,
+    after_id         uuid DEFAULT NULL,
+    page_size        bigint DEFAULT 100)
 RETURNS SETOF pynomaly.model_versions
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
 BEGIN ATOMIC
@@ -1126,16 +1233,17 @@ BEGIN ATOMIC
            OR strpos(lower(v.description), lower(search)) > 0
            OR EXISTS (SELECT FROM unnest(v.tags) AS t (tag)
                       WHERE strpos(lower(t.tag), lower(search)) > 0))
+      AND (after_created_at IS NULL OR (v.created_at, v.id) < (after_created_at, after_id))
     ORDER BY v.created_at DESC, v.id DESC
     LIMIT page_size;
 END;
 COMMENT ON FUNCTION pynomaly.list_model_versions(uuid, uuid, text[], text, text[], text,
-    bigint) IS
-'versions of a model or of a detector, newest first: by status, algorithm, tags, a word in name, description or tags';
+    timestamptz, uuid, bigint) IS
+'a page of versions of a model or of a detector, newest first: by status, algorithm, tags, a word in name, description or tags';
 REVOKE ALL ON FUNCTION pynomaly.list_model_versions(uuid, uuid, text[], text, text[], text,
-    bigint) FROM PUBLIC;
+    timestamptz, uuid, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pynomaly.list_model_versions(uuid, uuid, text[], text, text[], text,
-    bigint)
+    timestamptz, uuid, bigint)
     TO pynomaly_admin, pynomaly_app, pynomaly_readonly;
 
 CREATE FUNCTION pynomaly.get_model_version(version text, model uuid DEFAULT NULL,
