@@ -10,8 +10,8 @@
 -- (a number, 100 the worst) and compliance_frameworks (an array of names): these
 -- functions read them there.
 
-CREATE INDEX ON pynomaly.audit_log (tenant_id, user_id, created_at DESC);
-CREATE INDEX ON pynomaly.audit_log (tenant_id, correlation_id, created_at DESC);
+CREATE INDEX ON pynomaly.audit_log (tenant_id, user_id, created_at);
+CREATE INDEX ON pynomaly.audit_log (tenant_id, correlation_id, created_at);
 
 CREATE FUNCTION pynomaly.match_audit_entry(
     entry pynomaly.audit_log, tenant uuid, actor uuid, actions text[], resource_types text[],

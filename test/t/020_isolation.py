@@ -26,6 +26,10 @@ WITHOUT_SEARCH_PATH = {"maintain_partitions", "current_tenant", "record_change",
                        "aggregate_documents"}
 
 
+# What these answer depends on their arguments alone.
+PURE = {"id_prefix_range", "hash_token", "parse_time"}
+
+
 class Tenants:
     """A database with two tenants' rows, and how to act as a role in it."""
 
@@ -251,7 +255,10 @@ def insert_record(db, table):
 
 
 def foreign_keys(t):
-    """A key that another tenant has is as unknown as one that nobody has."""
+    """A key that another tenant has is as unknown as one that nobody has.
+
+    As pynomaly_app: pynomaly_readonly writes nothing, pynomaly_admin knows all.
+    """
     tried = 0
     for oid, table in rows.tables(t.db).items():
         if table not in t.owned or table == "users":
@@ -390,48 +397,77 @@ def views(t):
                    f"{role} sees nothing of another tenant in {name}", state, text)
 
 
-def functions(t):
-    """No function shows or changes what belongs to another tenant."""
+def functions(t, role):
+    """No function shows or changes what belongs to another tenant.
+
+    Nor does it say of another tenant's id anything but what it says of an id that
+    nobody has.
+    """
     found = t.db.rows("""
-        SELECT p.oid::regprocedure::text, p.proname::text, p.prokind::text, p.proretset,
+        SELECT p.oid::regprocedure::text, p.proname::text, p.prokind::text,
+               p.provolatile = 'v',
                ARRAY(SELECT format_type(type, NULL) FROM unnest(p.proargtypes) AS type)
         FROM pg_proc p
         WHERE p.pronamespace = 'pynomaly'::regnamespace AND p.prokind IN ('f', 'p')
-          AND has_function_privilege('pynomaly_app', p.oid, 'EXECUTE')
+          AND has_function_privilege(%s, p.oid, 'EXECUTE')
           AND NOT (ARRAY['internal', 'cstring']::regtype[] && p.proargtypes::oid[]::regtype[])
           AND p.prorettype <> ALL (ARRAY['trigger', 'event_trigger']::regtype[])
-        ORDER BY 1""")
+        ORDER BY 1""", (role,))
     before = t.others()
-    ids = sorted({str(row["id"]) for row in t.bravo.values() if "id" in row})
-    calls = 0
-    for signature, name, kind, _, types in found:
+    ids = {str(row["id"]) for row in t.bravo.values() if "id" in row} | {BRAVO}
+    calls = compared = 0
+    for signature, name, kind, volatile, types in found:
         if name in ("set_tenant", "current_tenant") or "objectid" in signature:
             continue
         shown = set()
-        for given in arguments(types, ids):
-            call = sql.SQL("SELECT x::text FROM pynomaly.{}({}) x" if kind == "f" else
-                           "CALL pynomaly.{}({})").format(
-                sql.Identifier(name), sql.SQL(", ").join(
-                    sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(kind_of))
-                    for value, kind_of in zip(given, types)))
-            with t.role("pynomaly_app"):
-                _, message, _, answer = t.attempt(call)
-                calls += 1
-                text = "\n".join(str(row[0]) for row in answer) + message
-                if WORD in text:
-                    shown.add(f"{given}: {text[:300]}")
-                if t.others() != before:
-                    shown.add(f"{given} changes it")
-        ok(not shown, f"{signature} shows and changes nothing of another tenant",
+        for given in arguments(types, sorted(ids)):
+            unknown = [(NOBODY if "-" in value else "987654") if value in ids else value
+                       for value in given]
+            answers = []
+            for values in (given, unknown) if unknown != given else (given,):
+                with t.role(role):
+                    state, message, text = call_function(t, name, kind, types, values)
+                    if WORD in text + message:
+                        shown.add(f"{values}: {message[:300]}{text[:300]}")
+                    # only what is volatile can write
+                    if volatile and t.others() != before:
+                        shown.add(f"{values} changes it")
+                    answers.append((state, masked(message), masked(text)))
+                    calls += 1
+            if len(answers) > 1 and name not in PURE:
+                compared += 1
+                if answers[0] != answers[1]:
+                    shown.add(f"{given}: {answers[0]}, but of no id: {answers[1]}")
+        ok(not shown, f"{signature} shows and changes nothing of another tenant to {role}",
            *sorted(shown)[:3])
-    ok(calls > 50, "functions were called", calls)
+    ok(calls > 50 and compared > 50, "functions were called", calls, compared)
+
+
+def call_function(t, name, kind, types, given):
+    """Return (SQLSTATE, message, answer) of a call."""
+    call = sql.SQL("SELECT x::text FROM pynomaly.{}({}) x" if kind == "f" else
+                   "CALL pynomaly.{}({})").format(
+        sql.Identifier(name), sql.SQL(", ").join(
+            sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(kind_of))
+            for value, kind_of in zip(given, types)))
+    state, message, _, answer = t.attempt(call)
+    return state, message, "\n".join(str(row[0]) for row in answer)
+
+
+def masked(text):
+    """Return a text without what differs from call to call: ids, times, tokens."""
+    text = re.sub("[0-9a-f]{8}-[0-9a-f-]{27}", "ID", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d[ T][0-9:.+]+", "TIME", text)
+    return re.sub(r"[A-Za-z0-9_-]{40,}", "TOKEN", text)
 
 
 def arguments(types, ids):
     """Yield lists of arguments of some types, which point at another tenant."""
+    uuids = [value for value in ids if "-" in value]
+    numbers = [value for value in ids if "-" not in value]
     choices = {
-        "uuid": [BRAVO, *ids], "text": ["bravo", BRAVO, ""], "uuid[]": ["{" + ",".join(ids) + "}"],
-        "text[]": ["{bravo}"], "integer": ["1000"], "bigint": ["1000"], "smallint": ["1"],
+        "uuid": [BRAVO, *uuids], "text": ["bravo", BRAVO, ""], "uuid[]": ["{" + ",".join(uuids) + "}"],
+        "text[]": ["{bravo}"], "integer": ["1000"], "bigint": ["1000", *numbers], "smallint": ["1"],
         "boolean": ["true"], "jsonb": ["{}"], "json": ["{}"], "interval": ["1 second"],
         "timestamp with time zone": ["2030-01-01"], "date": ["2030-01-01"],
         "double precision": ["0.5"], "numeric": ["1"], "inet": ["10.1.2.3"],
@@ -571,7 +607,8 @@ with database() as test_db:
     partitions(tenants)
     leaky_functions(tenants)
     views(tenants)
-    functions(tenants)
+    for some_role in ("pynomaly_app", "pynomaly_readonly"):
+        functions(tenants, some_role)
     setting_the_tenant(tenants)
     hostile_search_path(tenants)
     transactions(tenants)
