@@ -236,6 +236,26 @@ def hostile(db, client, name):
     call(db, "delete_document", {"_id": "dots"})
 
 
+def encodings(uri, name):
+    """Names, keys and values in a database that is not in UTF-8."""
+    with database(options="ENCODING 'LATIN1' LOCALE 'C'") as db, mongo_client() as client:
+        db.execute("SET client_encoding = 'UTF8'")
+        db.mongo_server("m", uri, database=name)
+        document = {"_id": "\u00e9", "cl\u00e9": "\u00fc"}
+        is_(db.value("SELECT pynomaly.insert_document('m', '\u00e7', %s)", (Jsonb(document),)), "\u00e9",
+            "an _id in LATIN1")
+        is_(client[name]["\u00e7"].find_one(), document, "is UTF-8 in MongoDB, like keys and names")
+        is_(db.value("SELECT pynomaly.find_document('m', '\u00e7', %s)", (Jsonb({"cl\u00e9": "\u00fc"}),)), document,
+            "and is found")
+        is_(db.value("SELECT pynomaly.create_index('m', '\u00e7', %s)", (Json({"cl\u00e9": 1}),)), "cl\u00e9_1",
+            "an index's name")
+        client[name]["\u00e7"].insert_one({"_id": "\u4e2d", "x": 1})
+        throws(lambda: db.rows("SELECT pynomaly.find_documents('m', '\u00e7', '{\"x\": 1}')"), "22P05",
+               "what the encoding does not have is an error", message="document")
+        throws(lambda: db.execute("SELECT pynomaly.update_document('m', '\u00e7', '{\"x\": 1}', '{\"\u00e9\": 1}')"),
+               "22023", "a message in LATIN1", message="\u00e9")
+
+
 # ---------- rights ----------
 
 def rights(db, uri, name):
@@ -453,6 +473,7 @@ def main():
             client[name].create_collection("c")
             in_a_transaction(db, client, name)
             hostile(db, client, name)
+            encodings(uri, name)
             rights(db, uri, name)
             through_the_outbox(db, client, name, uri)
         client.drop_database(name)
