@@ -91,7 +91,8 @@ SHIPPABLE = set(OPERANDS) - {"interval", "inet", "jsonb"}
 INTEGER_TYPES = {"int2", "int4", "int8"}
 FLOAT_TYPES = {"float4", "float8"}
 EXACT_MAKERS = {"comparison", "between", "member_of", "distinct", "null_test", "boolean"}
-EXACT_KINDS = {"int2", "int4", "int8", "float4", "float8", "bool", "enum"}
+EXACT_MAKERS |= {"any_of"}
+EXACT_KINDS = {"int2", "int4", "int8", "float4", "float8", "numeric", "bool", "enum"}
 EXACT_KINDS |= {"timestamp", "timestamptz", "date", "objectid"}
 COMPARISONS = ["=", "=", "=", "<>", "<", "<=", ">", ">="]
 
@@ -120,6 +121,7 @@ class Leaf:
     columns: frozenset
     risky: bool = False  # PostgreSQL may raise an error when it evaluates it
     construct: str = None  # "comparison of int4": what the census counts
+    listed: bool = False  # an expression that is said to be shipped exactly
 
     def render(self, operand):
         """Return its SQL; operand(Operand) gives an operand's."""
@@ -404,6 +406,7 @@ def is_plain(column):
     """Is a column no domain, and can MongoDB's match language name its field?"""
     return (
         column.type.base is None
+        and column.type.precision == 0
         and column.path is not None
         and re.fullmatch(r"[^.\\$]+(\.[a-z]+)*", column.path) is not None
     )
@@ -419,6 +422,8 @@ def same_family(leaf, kind):
 def is_listed(construct):
     """Is a construct one that is said to be shipped exactly?"""
     maker, _, kind = construct.partition(" of ")
+    if kind == "":
+        return construct.endswith(" (listed)")
     return maker in EXACT_MAKERS and kind in EXACT_KINDS
 
 

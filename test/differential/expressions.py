@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass, replace
 
-from conditions import COMPARISONS, POOLS, Leaf, Operand, base_kind
+from conditions import COMPARISONS, POOLS, Leaf, Operand, base_kind, is_plain
 
 INTEGER = ("int2", "int4", "int8")
 FLOAT = ("float4", "float8")
 STRING = ("text", "varchar", "name")
 MOMENT = ("timestamp", "timestamptz")
+# kinds of columns whose values MongoDB computes with
+COMPUTED = set(INTEGER + STRING + MOMENT) | {"float8", "date"}
+# what docs/pushdown.md says of date_trunc and extract
+CUT = {"second", "minute", "hour", "day", "week", "month", "quarter", "year"}
+EXTRACTED = {"year", "isoyear", "quarter", "month", "week", "day", "doy", "dow"}
+EXTRACTED |= {"isodow", "hour", "minute"}
 # What an expression of a kind is compared with, and what it is joined with.
 COMPARED = {
     "int": ["int4", "int8", "int2"],
@@ -40,18 +46,28 @@ class Value:
     columns: frozenset
     kind: str
     risky: bool = False  # PostgreSQL may raise an error when it evaluates it
+    listed: bool = False  # docs/pushdown.md says that MongoDB computes it
+    sorted: bool = False  # in it all strings are of the collation C
 
-    def and_then(self, *parts):
+    def and_then(self, *parts, listed=True):
         """Return the condition that continues with parts (perhaps Values)."""
         flat, columns, risky = list(self.parts), self.columns, self.risky
+        listed &= self.listed
         for part in parts:
             if isinstance(part, Value):
                 flat += part.parts
                 columns |= part.columns
                 risky |= part.risky
+                listed &= part.listed
             else:
                 flat.append(part)
-        return Leaf(tuple(flat), columns, risky)
+        return Leaf(tuple(flat), columns, risky, listed=listed and not risky)
+
+    def orders(self, operator):
+        """Is a comparison of it by an operator said to be shipped exactly?"""
+        return self.listed and (
+            self.kind != "text" or self.sorted or operator in ("=", "<>")
+        )
 
 
 class Expressions:
@@ -60,9 +76,14 @@ class Expressions:
     def __init__(self, rng, conditions):
         self.rng = rng
         self.conditions = conditions
+        self.is_lenient = conditions.table.on_mismatch == "null"
         self.by_kind = {}
         for column in conditions.table.columns:
             self.by_kind.setdefault(base_kind(column.type), []).append(column)
+
+    def is_canonical(self, value):
+        """Is what it is compared with as good as one of its own values?"""
+        return value.kind not in ("timestamp", "timestamptz", "date", "numeric")
 
     def columns(self, kinds):
         """Return the columns of some kinds."""
@@ -75,7 +96,10 @@ class Expressions:
         makers += [self.json, self.array, self.peers]
         maker = self.rng.choice(makers)
         leaf = maker()
-        return leaf and replace(leaf, construct=f"{maker.__name__} (expression)")
+        if leaf is None:
+            return None
+        kind = "listed" if leaf.listed else "expression"
+        return replace(leaf, construct=f"{maker.__name__} ({kind})")
 
     def value(self, depth=0):
         """Return an expression of a random kind, or None."""
@@ -92,12 +116,23 @@ class Expressions:
             return None
         column = self.rng.choice(columns)
         reference = self.conditions.reference(column)
-        return Value((reference,), frozenset([self.conditions.key(column)]), kind)
+        return Value(
+            (reference,),
+            frozenset([self.conditions.key(column)]),
+            kind,
+            listed=is_plain(column) and column.type.kind in COMPUTED,
+            sorted="C" in column.type.collation,
+        )
 
-    def call(self, kind, *parts, risky=False):
-        """Return an expression of texts, operands and other expressions."""
-        leaf = Value((), frozenset(), kind, risky).and_then(*parts)
-        return Value(leaf.parts, leaf.columns, kind, leaf.risky)
+    def call(self, kind, *parts, risky=False, listed=True):
+        """Return an expression of texts, operands and other expressions.
+
+        listed says whether it is computed by MongoDB exactly, if its parts are.
+        """
+        leaf = Value((), frozenset(), kind, risky, True).and_then(*parts, listed=listed)
+        values = [part for part in parts if isinstance(part, Value)]
+        in_c = all(value.sorted for value in values if value.kind == "text")
+        return Value(leaf.parts, leaf.columns, kind, leaf.risky, leaf.listed, in_c)
 
     def operand(self, type_):
         """Return a random operand of a type."""
@@ -110,18 +145,23 @@ class Expressions:
 
     def chosen(self, value, again, type_, depth):
         """Return what chooses between a value and others of its kind."""
-        call, kind = self.call, value.kind
+        kind = value.kind
+
+        def call(kind, *parts):
+            # where a value that does not fit is an error, it has to be seen
+            return self.call(kind, *parts, listed=self.is_lenient)
+
         other = (again(depth + 1) if depth < 2 else None) or value
         test = self.conditions.leaf_of_columns()
-        condition = Value(test.parts, test.columns, "bool", test.risky)
+        condition = Value(test.parts, test.columns, "bool", test.risky)  # not listed
         operand = self.operand(type_)
         return self.rng.choice(
             [
                 lambda: call(kind, "COALESCE(", value, ", ", operand, ")"),
                 lambda: call(kind, "COALESCE(", value, ", ", other, ")"),
                 lambda: call(kind, "NULLIF(", value, ", ", operand, ")"),
-                lambda: call(kind, "GREATEST(", value, ", ", other, ")"),
-                lambda: call(kind, "LEAST(", value, ", ", operand, ")"),
+                lambda: self.greatest("GREATEST(", value, other),
+                lambda: self.greatest("LEAST(", value, operand),
                 lambda: call(
                     kind, "CASE WHEN ", condition, " THEN ", value, " ELSE ",
                     other, " END",
@@ -131,6 +171,11 @@ class Expressions:
                 ),
             ]
         )()
+
+    def greatest(self, name, value, other):
+        """Return the greatest or least of two, which are ordered."""
+        listed = self.is_lenient and value.orders("<")
+        return self.call(value.kind, name, value, ", ", other, ")", listed=listed)
 
     def integer(self, depth=0):
         """Return an integer expression."""
@@ -146,7 +191,8 @@ class Expressions:
                 lambda: call("int", "(", value, f" - {small()})", risky=True),
                 lambda: call("int", "(", value, f" * {small()})", risky=True),
                 lambda: call("int", "(", value, f" / {small()})", risky=True),
-                lambda: call("int", "(", value, f" % {small()})"),
+                lambda: call("int", "(", value, " % -1)", listed=False),
+                lambda: call("int", "(", value, f" % {self.rng.choice([2, 3, 7, -3])})"),
                 lambda: call("int", "(", value, " + ", other, ")", risky=True),
                 lambda: call("int", "(", value, " / ", other, ")", risky=True),
                 lambda: call("int", "(- ", value, ")", risky=True),
@@ -165,7 +211,13 @@ class Expressions:
         if value is None:
             return None
         name = self.rng.choice(["length", "char_length", "octet_length"])
-        return self.call("int", f"{name}(", value, "::text)")
+        call = self.call
+        return self.rng.choice(
+            [
+                lambda: call("int", f"{name}(", value, "::text)"),
+                lambda: call("int", "strpos(", value, "::text, 'b')"),
+            ]
+        )()
 
     def float(self, depth=0):
         """Return a float8 expression."""
@@ -191,21 +243,44 @@ class Expressions:
         value = self.column(STRING, "text")
         if value is None:
             return None
-        call = self.call
-        name = self.rng.choice(["upper", "lower", "trim", "ltrim", "rtrim", "reverse"])
-        count = self.rng.choice([0, 1, 2, -1])
+        # strings without a limit are added up here where they are long
+        name = value.parts[0]
+        short = any(
+            self.conditions.reference(c) == name and (c.type.length or c.type.kind == "name")
+            for c in self.columns(STRING)
+        )
+        rng, call = self.rng, self.call
+        case = rng.choice(["upper", "lower"])
+        trim = rng.choice(["trim", "ltrim", "rtrim"])
+        count = rng.choice([0, 1, 2, -1])
+        part = rng.choice(["left", "right"])
         plain = call("text", value, "::text")
-        return self.rng.choice(
+        return rng.choice(
             [
-                lambda: call("text", f"{name}(", plain, ")"),
-                lambda: call("text", "(", value, " || 'x')"),
+                lambda: call("text", f"{case}(", plain, ")", listed=value.sorted),
+                lambda: call("text", f"{trim}(", plain, ")"),
+                lambda: call("text", "btrim(", plain, ", 'a$')"),
+                lambda: call("text", "reverse(", plain, ")", listed=False),
+                lambda: call("text", "(", value, " || 'x')", listed=short),
                 lambda: call("text", "substr(", plain, ", 2, 2)"),
-                lambda: call("text", "left(", plain, f", {count})"),
-                lambda: call("text", "replace(", plain, ", 'a', '$b')"),
-                lambda: call("text", "concat(", value, ", 'é')"),
+                lambda: call("text", "substring(", plain, f" FROM {count})"),
+                lambda: call("text", f"{part}(", plain, f", {count})"),
+                lambda: call("text", "replace(", plain, ", 'a', '$b')", listed=short),
+                lambda: call("text", "replace(", plain, ", 'ab', '$')"),
+                lambda: call("text", "split_part(", plain, f", 'b', {rng.choice([1, 2, -1])})"),
+                lambda: call(
+                    "text", "concat(", value, ", 'é')", listed=short and self.is_lenient
+                ),
+                lambda: self.number_text(),
                 lambda: self.chosen(plain, lambda _: None, "text", depth),
             ]
         )()
+
+    def number_text(self):
+        """Return an integer as a text."""
+        value = self.column(INTEGER, "int")
+        text = value and self.call("text", "(", value, "::text)")
+        return text and replace(text, sorted=False)
 
     def moment(self, depth=0):
         """Return a timestamp, with or without time zone."""
@@ -217,13 +292,18 @@ class Expressions:
             self.conditions.reference(c) == name for c in self.columns(["timestamptz"])
         )
         kind, other = MOMENT[zoned], MOMENT[not zoned]
-        value = Value(value.parts, value.columns, kind)
+        value = replace(value, kind=kind)
         unit, zone = self.rng.choice(UNITS), self.rng.choice(ZONES)
         call = self.call
         return self.rng.choice(
             [
-                lambda: call(kind, f"date_trunc('{unit}', ", value, ")"),
-                lambda: call(other, "(", value, f" AT TIME ZONE '{zone}')"),
+                lambda: call(
+                    kind, f"date_trunc('{unit}', ", value, ")",
+                    listed=not zoned and unit in CUT,
+                ),
+                lambda: call(
+                    other, "(", value, f" AT TIME ZONE '{zone}')", listed=zone == "UTC"
+                ),
                 lambda: call(kind, "(", value, " + interval '1 day')", risky=True),
                 lambda: call(kind, "(", value, " - interval '90 min')", risky=True),
                 lambda: call(kind, "(", value, " + interval '1 month')", risky=True),
@@ -236,7 +316,7 @@ class Expressions:
         value = self.column(("date",), "date")
         if value is None:
             moment = self.column(MOMENT, "date")
-            return moment and self.call("date", moment, "::date")
+            return moment and self.call("date", moment, "::date", listed=False)
         call = self.call
         return self.rng.choice(
             [
@@ -256,7 +336,9 @@ class Expressions:
         if value.parts[0] in dates:
             fields = ["year", "month", "day", "dow", "doy", "isodow", "week", "epoch"]
         field = self.rng.choice(fields)
-        return self.call("numeric", f"extract({field} FROM ", value, ")")
+        zoned = [self.conditions.reference(c) for c in self.columns(["timestamptz"])]
+        listed = value.parts[0] not in zoned and field in EXTRACTED
+        return self.call("numeric", f"extract({field} FROM ", value, ")", listed=listed)
 
     # ----- conditions -----
 
@@ -267,9 +349,12 @@ class Expressions:
             return None
         operator = self.rng.choice(COMPARISONS)
         operand = self.operand(self.rng.choice(COMPARED[value.kind]))
+        listed = value.orders(operator) and operand.type != "float4"
         if self.rng.random() < 0.2:
-            return self.call("bool", operand, f" {operator} ").and_then(value)
-        return value.and_then(f" {operator} ", operand)
+            return self.call("bool", operand, f" {operator} ").and_then(
+                value, listed=listed
+            )
+        return value.and_then(f" {operator} ", operand, listed=listed)
 
     def peers(self):
         """Two expressions of a kind compared with each other."""
@@ -290,13 +375,13 @@ class Expressions:
         type_ = self.rng.choice(COMPARED[value.kind])
         test = self.rng.choice([" IN (", " NOT IN ("])
         parts = [self.operand(type_), ", ", self.operand(type_), ")"]
-        return value.and_then(test, *parts)
+        return value.and_then(test, *parts, listed=type_ != "float4")
 
     def null(self):
         """An expression IS [NOT] NULL."""
         value = self.value()
         return value and value.and_then(
-            self.rng.choice([" IS NULL", " IS NOT NULL"])
+            self.rng.choice([" IS NULL", " IS NOT NULL"]), listed=self.is_lenient
         )
 
     def distinct(self):
@@ -305,7 +390,8 @@ class Expressions:
         if value is None:
             return None
         test = self.rng.choice([" IS DISTINCT FROM ", " IS NOT DISTINCT FROM "])
-        return value.and_then(test, self.operand(COMPARED[value.kind][0]))
+        operand = self.operand(COMPARED[value.kind][0])
+        return value.and_then(test, operand, listed=self.is_lenient and self.is_canonical(value))
 
     def between(self):
         """An expression [NOT] BETWEEN two operands."""
@@ -314,13 +400,18 @@ class Expressions:
             return None
         type_ = self.rng.choice(COMPARED[value.kind])
         test = self.rng.choice([" BETWEEN ", " NOT BETWEEN "])
-        return value.and_then(test, self.operand(type_), " AND ", self.operand(type_))
+        listed = value.orders("<") and type_ != "float4"
+        return value.and_then(
+            test, self.operand(type_), " AND ", self.operand(type_), listed=listed
+        )
 
     def pattern(self):
         """A string matched with a pattern."""
         value = self.column(STRING + ("char",), "text")
         if value is None:
             return None
+        names = [self.conditions.reference(c) for c in self.columns(["name"])]
+        said = value.parts[0] not in names
         draw = self.rng.random()
         if draw < 0.6:
             test = self.rng.choice(["LIKE", "LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE"])
@@ -336,7 +427,10 @@ class Expressions:
             return self.call("bool", f"{name}(", value, "::text, ").and_then(
                 operand, f"){end}"
             )
-        return value.and_then(f" {test} ", Operand(texts[0], "text", True, texts[1]))
+        listed = said and (value.sorted or "I" not in test) and "~" not in test
+        return value.and_then(
+            f" {test} ", Operand(texts[0], "text", True, texts[1]), listed=listed
+        )
 
     def json(self):
         """A test of a jsonb column."""
