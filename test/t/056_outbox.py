@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 import time
 
 import bson
@@ -441,6 +442,152 @@ def rights(o):
     o.clear()
 
 
+def writers(o):
+    """What statements put there is one with their transaction."""
+    db = o.db
+    docs = "'m', 'ours.docs'"
+    db.execute("CREATE ROLE writer")
+    db.execute("GRANT USAGE ON SCHEMA pynomaly TO writer")
+    db.execute("GRANT USAGE ON FOREIGN SERVER m TO writer")
+    db.execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pynomaly TO writer")
+    db.execute("SET ROLE writer")
+    throws(lambda: db.execute(f"SELECT pynomaly.insert_document({docs}, '{{\"_id\": 1}}')"),
+           "42704", "who has no user mapping writes nothing")
+    db.execute("CREATE USER MAPPING FOR writer SERVER m")
+    with db.main.transaction():
+        db.execute(f"SELECT pynomaly.insert_document({docs}, '{{\"_id\": 1, \"n\": 1}}')")
+        try:
+            with db.main.transaction():
+                db.execute(f"SELECT pynomaly.insert_document({docs}, '{{\"_id\": 2}}')")
+                raise KeyError
+        except KeyError:
+            pass
+        is_(db.value(f"SELECT pynomaly.count_documents({docs})"), 0,
+            "a transaction reads the state before its writes")
+    db.execute(f"SELECT pynomaly.update_document({docs}, '{{\"_id\": 1}}', "
+               "'{\"$set\": {\"n\": 2}}')")
+    db.execute(f"SELECT pynomaly.insert_document({docs}, '{{\"_id\": 3}}')")
+    db.execute(f"SELECT pynomaly.delete_document({docs}, '{{\"_id\": 3}}')")
+    db.execute("RESET ROLE")
+    is_(db.rows("SELECT DISTINCT role::text FROM pynomaly.outbox"), [("writer",)],
+        "entries are of the role that wrote them, which has no right on the table")
+    is_(o.apply(), (4, 0), "they are applied")
+    is_(o.documents(), [{"_id": 1, "n": 2}], "but what a savepoint took back")
+
+    for what, sqlstate, call in (
+            ("an $inc", "0A000", f"update_document({docs}, '{{\"_id\": 1}}', '{{\"$inc\": {{\"n\": 1}}}}')"),
+            ("a pipeline", "0A000", f"update_document({docs}, '{{\"_id\": 1}}', '[{{\"$set\": {{\"n\": 1}}}}]')"),
+            ("a filter by another field", "0A000", f"delete_document({docs}, '{{\"n\": 2}}')"),
+            ("a filter by more than the _id", "0A000",
+             f"delete_document({docs}, '{{\"_id\": 1, \"n\": 2}}')"),
+            ("a filter by a range", "0A000", f"delete_document({docs}, '{{\"_id\": {{\"$gt\": 1}}}}')"),
+            ("a filter by a pattern", "0A000",
+             f"delete_document({docs}, '{{\"_id\": {{\"$regularExpression\": {{\"pattern\": \"a\", \"options\": \"\"}}}}}}')"),
+            ("all documents", "0A000", f"delete_documents({docs}, '{{}}')"),
+            ("a document of 17 MB", "54000",
+             f"insert_document({docs}, jsonb_build_object('_id', 9, 'x', repeat('x', 17000000)))")):
+        throws(lambda call=call: db.execute(f"SELECT pynomaly.{call}"), sqlstate,
+               f"{what} is refused at once")
+    with db.main.transaction(force_rollback=True):
+        db.execute("SET TRANSACTION READ ONLY")
+        throws(lambda: db.execute(f"SELECT pynomaly.insert_document({docs}, '{{\"_id\": 4}}')"),
+               "25006", "so is writing in a transaction that is read-only")
+    is_(o.left(), 0, "nothing of it was put into the outbox")
+
+    def waits_for_itself():
+        with db.main.transaction():
+            db.execute(f"SELECT pynomaly.insert_document({docs}, '{{\"_id\": 5}}')")
+            db.execute("SELECT pynomaly.wait_for_outbox()")
+    throws(waits_for_itself, "55000", "a transaction cannot wait for its own writes")
+
+    # Equal numbers are one _id, whatever their types.
+    numbers = ("1", "1.0", '{"$numberLong": "1"}', '{"$numberDecimal": "1.00"}')
+    for number in numbers:
+        db.execute(f"SELECT pynomaly.update_document({docs}, %s, '{{\"$set\": {{\"n\": 5}}}}')",
+                   (f'{{"_id": {number}}}',))
+    db.execute(f"SELECT pynomaly.update_document({docs}, '{{\"_id\": {{\"$eq\": 1}}}}', "
+               "'{\"$set\": {\"n\": 6}}')")
+    is_(db.value("SELECT count(DISTINCT document) FROM pynomaly.outbox"), 1,
+        "an _id is one document, by whatever type of number it is named")
+    o.apply()
+    o.clear()
+
+    one = db.connect(autocommit=False)
+    one.execute(f"SELECT pynomaly.insert_document({docs}, '{{\"_id\": 7}}')")
+    one.execute("PREPARE TRANSACTION 'ours'")
+    one.close()
+    is_(o.apply(), (0, 0), "what is prepared is not applied")
+    db.execute("COMMIT PREPARED 'ours'")
+    is_(o.apply(), (1, 0), "until it is committed")
+    o.clear()
+
+
+def same_document(o):
+    """Transactions that write the same documents end as they commit."""
+    docs = "'m', 'ours.docs'"
+    change = f"SELECT pynomaly.update_document({docs}, %s, %s)"
+
+    def arguments(key, n):
+        return f'{{"_id": {key}}}', f'{{"$set": {{"n": {n}}}}}'
+    for key in range(3):
+        o.insert(key, n=0)
+    o.apply()
+    first, second = o.db.connect(autocommit=False), o.db.connect()
+    first.execute(change, arguments(0, 1))
+    waiting_one = Background(second, f"SELECT pynomaly.update_document({docs}, "
+                             "'{\"_id\": 0}', '{\"$set\": {\"n\": 2}}')")
+    time.sleep(0.3)
+    ok(waiting_one.ended is None, "who writes the same document waits")
+    o.db.execute(change, arguments(1, 1))
+    ok(waiting_one.ended is None, "who writes another one does not")
+    o.db.execute(f"SELECT pynomaly.insert_documents({docs}, ARRAY(SELECT jsonb_build_object("
+                 "'_id', 100 + i) FROM generate_series(1, 1000) i))")
+    ok(waiting_one.ended is None, "nor does who inserts")
+    first.execute(change, arguments(2, 1))
+    first.commit()
+    waiting_one.wait()
+    is_(waiting_one.error, None, "it goes on after the commit")
+    o.apply()
+    is_([d["n"] for d in o.documents()[:3]], [2, 1, 1], "the last to commit wins")
+
+    # Many of them: whoever commits last for a document has its final word there.
+    stop = threading.Event()
+    last = {}
+    guard = threading.Lock()
+
+    def write(number):
+        connection = o.db.connect(autocommit=False)
+        for turn in range(15):
+            n = number * 1000 + turn
+            keys = [(number + turn + i) % 3 for i in range(2)]
+            try:
+                for key in sorted(keys):
+                    connection.execute(change, arguments(key, n))
+                with guard:
+                    connection.commit()
+                    last.update({key: n for key in keys})
+            except psycopg.errors.DeadlockDetected:
+                connection.rollback()
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
+    applier = o.db.connect()
+
+    def apply_often():
+        while not stop.is_set():
+            applier.execute("CALL pynomaly.apply_outbox()")
+    threads.append(threading.Thread(target=apply_often))
+    for thread in threads:
+        thread.start()
+    for thread in threads[:-1]:
+        thread.join()
+    stop.set()
+    threads[-1].join()
+    o.apply()
+    is_({d["_id"]: d["n"] for d in o.documents()[:3]}, last,
+        "of many writers the last to commit wins, document by document")
+    is_(o.left(), 0, "nothing is left")
+    o.clear()
+
+
 @contextlib.contextmanager
 def cluster(**settings):
     """Start a cluster of our own, whose backends can be killed; connect to it by default."""
@@ -557,7 +704,7 @@ with database() as db, secantus(fail_points=True) as mongo:
 
 with cluster(shared_preload_libraries="pynomaly_store", pynomaly_store__outbox_databases="ours",
              pynomaly_store__outbox_command_timeout=TIMEOUT,
-             pynomaly_store__outbox_interval=50) as server, \
+             pynomaly_store__outbox_interval=50, max_prepared_transactions=5) as server, \
         secantus(fail_points=True) as mongo:
     with psycopg.connect(autocommit=True) as control:
         control.execute("CREATE DATABASE ours")
@@ -565,6 +712,8 @@ with cluster(shared_preload_libraries="pynomaly_store", pynomaly_store__outbox_d
     db.execute("CREATE EXTENSION pynomaly_store")
     o = Outbox(db, mongo)
     workers(o)
+    writers(o)
+    same_document(o)
     killed(o)
     crash(o, server)
 done()
