@@ -124,7 +124,7 @@ BEGIN;
 SELECT set_tenant('11000000-0000-4000-8000-000000000002');
 SELECT count(*) FROM audit_log;
 SELECT record_event('read', 'report');
-SELECT action, user_id, nullif(address, inet_client_addr()) AS address, correlation_id, outcome, tenant_id FROM audit_log;
+SELECT action, user_id, nullif(address, inet_client_addr()) AS address, correlation_id, outcome, tenant_id FROM audit_log ORDER BY created_at;
 ROLLBACK;
 SELECT count(*) FROM audit_log;
 SET pynomaly_store.user_id = 'admin';

@@ -267,6 +267,25 @@ ORDER BY name;
 COMMIT;
 SHOW statement_timeout;
 
+-- a server gets the profile's timeout, and another where it has one already
+SET client_min_messages = error;
+CREATE SERVER store_configured FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (host 'nowhere');
+RESET client_min_messages;
+SELECT apply_mongo_settings('store_configured');
+SELECT srvoptions FROM pg_foreign_server WHERE srvname = 'store_configured';
+SELECT set_setting('mongo.connect_timeout', '"1.5 seconds"', 'transaction'), apply_mongo_settings('store_configured');
+SELECT srvoptions FROM pg_foreign_server WHERE srvname = 'store_configured';
+SET ROLE pynomaly_admin;
+SELECT apply_mongo_settings('store_configured');
+:code
+SET ROLE pynomaly_app;
+SELECT apply_mongo_settings('store_configured');
+:code
+RESET ROLE;
+SELECT apply_mongo_settings('none');
+:code
+DROP SERVER store_configured;
+
 -- a hostile search_path changes nothing
 CREATE SCHEMA store_hostile;
 CREATE FUNCTION store_hostile.jsonb_typeof(jsonb) RETURNS text LANGUAGE sql AS $$ SELECT 'number' $$;

@@ -52,6 +52,8 @@ COMMENT ON COLUMN pynomaly.outbox.attempts IS
 'how often it failed';
 COMMENT ON COLUMN pynomaly.outbox.error IS
 'why it failed the last time';
+COMMENT ON SEQUENCE pynomaly.outbox_id_seq IS
+'numbers the writes of the outbox';
 CREATE INDEX outbox_pending ON pynomaly.outbox (server, slot, id) WHERE state = 'pending';
 CREATE INDEX outbox_dead ON pynomaly.outbox (server, document, id) WHERE state = 'dead';
 SELECT pg_catalog.pg_extension_config_dump('pynomaly.outbox', '');

@@ -500,6 +500,33 @@ $$;
 COMMENT ON FUNCTION pynomaly.apply_timeouts(boolean) IS
 'sets statement_timeout, lock_timeout and idle_in_transaction_session_timeout by the settings timeouts.*, for the transaction or the session';
 
+CREATE FUNCTION pynomaly.apply_mongo_settings(server name)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    milliseconds constant numeric := round(1000 * extract(
+        epoch FROM (pynomaly.get_setting('mongo.connect_timeout') #>> '{}')::interval));
+    options text[];
+BEGIN
+    SELECT coalesce(s.srvoptions, '{}') INTO options
+    FROM pg_foreign_server AS s
+    JOIN pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw AND w.fdwname = 'pynomaly_mongo'
+    WHERE s.srvname = server;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no server "%" of pynomaly_mongo', server
+            USING ERRCODE = 'undefined_object';
+    END IF;
+    EXECUTE format('ALTER SERVER %I OPTIONS (%s connect_timeout %L)', server,
+                   CASE WHEN EXISTS (SELECT FROM pg_options_to_table(options) AS o
+                                     WHERE o.option_name = 'connect_timeout')
+                        THEN 'SET' ELSE 'ADD' END, milliseconds);
+END
+$$;
+COMMENT ON FUNCTION pynomaly.apply_mongo_settings(name) IS
+'gives a foreign server the connect_timeout that the setting mongo.connect_timeout says';
+
 -- ---------- what is shipped ----------
 
 INSERT INTO pynomaly.setting_definitions
@@ -572,7 +599,8 @@ REVOKE ALL ON FUNCTION
     pynomaly.get_secret(text),
     pynomaly.set_setting(text, jsonb, text),
     pynomaly.reset_setting(text, text),
-    pynomaly.apply_timeouts(boolean)
+    pynomaly.apply_timeouts(boolean),
+    pynomaly.apply_mongo_settings(name)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     pynomaly.setting_problem(pynomaly.setting_definitions, jsonb),
@@ -588,5 +616,6 @@ GRANT EXECUTE ON FUNCTION
     pynomaly.set_setting(text, jsonb, text),
     pynomaly.reset_setting(text, text)
 TO pynomaly_admin, pynomaly_app;
+GRANT EXECUTE ON FUNCTION pynomaly.apply_mongo_settings(name) TO pynomaly_admin;
 GRANT EXECUTE ON FUNCTION pynomaly.resolve_secret(text), pynomaly.get_secret(text)
 TO pynomaly_admin, pg_read_server_files;

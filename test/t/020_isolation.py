@@ -124,10 +124,11 @@ def catalog(db, t):
                 (list(WITHOUT_SEARCH_PATH),)), [],
         "every function has a fixed search_path, or names that are resolved")
     is_(db.rows("""
-        SELECT p.oid::regprocedure FROM pg_proc p
-        WHERE p.pronamespace = 'pynomaly'::regnamespace
-          AND obj_description(p.oid, 'pg_proc') IS NULL"""), [],
-        "every function has a comment")
+        SELECT pg_describe_object(d.classid, d.objid, 0) FROM pg_depend d
+        JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pynomaly_store'
+        WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+          AND obj_description(d.objid, d.classid::regclass::name) IS NULL"""), [],
+        "every object of the extension has a comment")
     is_(db.rows("""
         SELECT p.oid::regprocedure
         FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
