@@ -611,6 +611,8 @@ add_member(Conjunction *and, const PnsQual *qual)
 		append_parameter(&builder, "$expr", qual);
 		add_rest(and, pns_filter_finish(&builder));
 	}
+	else if (isnull && qual->member == PNS_MEMBER_NUMBER)
+		return;					/* the cast may fail all the same */
 	else if (isnull)
 		and->none = true;
 	else

@@ -28,6 +28,7 @@
 #include "nodes/nodeFuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -50,6 +51,8 @@ static PnsQual *compile_json_test(PnsMemberKind kind, Node *json, Node *operand,
 								  MemberContext *context);
 static PnsQual *compile_text_test(PnsMemberKind kind, Node *text_node, Node *operand, Oid collation,
 								  MemberContext *context);
+static PnsQual *compile_compared(Node *node, Node *operand, OpExpr *expr, bool commuted,
+								 MemberContext *context);
 static PnsQual *make_member(PnsMemberKind kind, const PnsTableColumn *column, Node *operand);
 static PnsTableColumn *element_of(Node *node, MemberContext *context);
 static PnsTableColumn *json_of(Node *node, MemberContext *context);
@@ -58,6 +61,9 @@ static bool step_keys(Const *array, List **keys);
 static const PnsTableColumn *column_of(Node *node, MemberContext *context);
 static char *join_path(const char *path, const char *key);
 static PnsFilter texts_filter(const char *path, Datum *values, int nvalues);
+static PnsFilter order_filter(const PnsQual *qual, Datum value);
+static PnsFilter number_filter(const PnsQual *qual, Datum value);
+static PnsFilter other_types(const char *path, const char *const *types);
 static bool add_text_points(List **points, const char *str);
 static void add_number_points(List **points, const char *str);
 static bool add_json_point(List **points, const JsonbValue *value);
@@ -145,6 +151,10 @@ pns_member_filter(const PnsQual *qual, Datum value)
 				!add_json_point(&points, getIthJsonbValueFromContainer(&json->root, 0)))
 				return pns_filter_all();
 			return points_filter(path, points);
+		case PNS_MEMBER_ORDER:
+			return order_filter(qual, value);
+		case PNS_MEMBER_NUMBER:
+			return number_filter(qual, value);
 		case PNS_MEMBER_CONTAINS:
 			return contains_filter(path, &DatumGetJsonbP(value)->root);
 		case PNS_MEMBER_KEY:
@@ -179,6 +189,12 @@ compile_binary(OpExpr *expr, MemberContext *context)
 		return NULL;
 	left = (Node *) linitial(expr->args);
 	right = (Node *) lsecond(expr->args);
+
+	qual = compile_compared(left, right, expr, false, context);
+	if (qual == NULL)
+		qual = compile_compared(right, left, expr, true, context);
+	if (qual != NULL)
+		return qual;
 
 	switch (function)
 	{
@@ -324,6 +340,60 @@ compile_text_test(PnsMemberKind kind, Node *text_node, Node *operand, Oid collat
 	if (json == NULL || json->native[0] == '\0')
 		return NULL;
 	return make_member(kind, json, operand);
+}
+
+/*
+ * compile_compared compiles that the text of something inside a jsonb is less
+ * or greater than an operand, or that it compares so when it is cast to a
+ * number.  Where the cast fails, the document has to come here.
+ */
+static PnsQual *
+compile_compared(Node *node, Node *operand, OpExpr *expr, bool commuted, MemberContext *context)
+{
+	bool		is_cast = IsA(node, CoerceViaIO);
+	Node	   *text_node = is_cast ? (Node *) ((CoerceViaIO *) node)->arg : node;
+	Oid			type = exprType(node);
+	PnsTableColumn *json;
+	PnsCompareOp op;
+	PnsQual    *qual;
+	Node	   *from;
+	List	   *keys;
+	Oid			left_type;
+	Oid			right_type;
+	bool		as_text;
+
+	if (!pns_fdw_is_operand(operand) ||
+		!is_step(text_node, &as_text, &from, &keys) || !as_text ||
+		!pns_fdw_comparison_of(expr->opno, type, &op) || op == PNS_NE ||
+		(!is_cast && op == PNS_EQ))
+		return NULL;
+	json = json_of(text_node, context);
+	if (json == NULL || json->native[0] == '\0' ||
+		(is_cast && json->codec.json_format != PNS_JSON_RELAXED))
+		return NULL;
+
+	op_input_types(expr->opno, &left_type, &right_type);
+	json->base_type = type;
+	json->base_typmod = -1;
+	switch (type)
+	{
+		case TEXTOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case FLOAT8OID:
+		case NUMERICOID:
+			break;
+		default:
+			return NULL;
+	}
+	if (!pns_fdw_comparison_ships(json, op, commuted ? left_type : right_type, expr->inputcollid))
+		return NULL;
+
+	qual = make_member(is_cast ? PNS_MEMBER_NUMBER : PNS_MEMBER_ORDER, json, operand);
+	qual->op = commuted ? pns_fdw_commute(op) : op;
+	qual->operand_type = commuted ? left_type : right_type;
+	return qual;
 }
 
 /*
@@ -528,6 +598,76 @@ texts_filter(const char *path, Datum *values, int nvalues)
 			return pns_filter_all();
 	}
 	return points_filter(path, points);
+}
+
+/*
+ * order_filter makes the filter for the values whose text compares so with
+ * one: strings that do, and all else.
+ */
+static PnsFilter
+order_filter(const PnsQual *qual, Datum value)
+{
+	static const char *const types[] = {"string", "null", NULL};
+	const char *path = qual->column->native;
+	PnsScalar	string = {.type = PNS_BSON_STRING};
+
+	string.data = TextDatumGetCString(value);
+	string.size = strlen(string.data);
+	return pns_filter_or(pns_filter_compare(path, qual->op, string), other_types(path, types));
+}
+
+/*
+ * number_filter makes the filter for the values that may compare so as a
+ * number, or are none: their cast is an error.
+ */
+static PnsFilter
+number_filter(const PnsQual *qual, Datum value)
+{
+	static const char *const integers[] = {"int", "long", "null", NULL};
+	static const char *const numbers[] = {"int", "long", "double", "null", NULL};
+	const PnsValueRules *rules = pns_fdw_value_rules(qual->class);
+	const char *path = qual->column->native;
+	Oid			type = qual->column->base_type;
+	bool		is_int = qual->class == PNS_CLASS_INT;
+	PnsFilter	filter = other_types(path, is_int ? integers : numbers);
+	List	   *points = NIL;
+
+	if (qual->op != PNS_EQ || !rules->points(qual, value, &points))
+		filter = pns_filter_or(filter, rules->range(qual, qual->op, value, true));
+	if (!is_int)
+	{
+		/* these are objects in jsonb */
+		(void) pns_add_point(&points, pns_double_scalar(get_float8_nan()));
+		(void) pns_add_point(&points, pns_double_scalar(get_float8_infinity()));
+		(void) pns_add_point(&points, pns_double_scalar(-get_float8_infinity()));
+	}
+	else if (type != INT8OID)
+	{
+		int64		limit = type == INT2OID ? PG_INT16_MAX : PG_INT32_MAX;
+
+		filter = pns_filter_or(filter, pns_filter_compare(path, PNS_GT, pns_int_scalar(limit)));
+		filter = pns_filter_or(filter, pns_filter_compare(path, PNS_LT, pns_int_scalar(-limit - 1)));
+	}
+	return pns_filter_or(filter, points_filter(path, points));
+}
+
+/*
+ * other_types makes the filter for arrays, and for values of none of some types.
+ */
+static PnsFilter
+other_types(const char *path, const char *const *types)
+{
+	static const char *const array_type[] = {"array", NULL};
+	PnsBsonBuilder builder;
+
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, path);
+	pns_bson_append_bool(&builder, "$exists", true);
+	pns_bson_open_document(&builder, "$not");
+	pns_filter_append_types(&builder, types);
+	pns_bson_close(&builder);
+	pns_bson_close(&builder);
+	return pns_filter_or(pns_filter_type(path, array_type), pns_filter_finish(&builder));
 }
 
 /*

@@ -125,6 +125,8 @@ typedef enum PnsMemberKind
 	PNS_MEMBER_TEXT,			/* json ->> key = operand */
 	PNS_MEMBER_TEXT_IN,			/* json ->> key = ANY (operand) */
 	PNS_MEMBER_JSON,			/* json -> key = operand */
+	PNS_MEMBER_ORDER,			/* json ->> key < operand and the like */
+	PNS_MEMBER_NUMBER,			/* (json ->> key)::number op operand */
 	PNS_MEMBER_CONTAINS,		/* json @> operand */
 	PNS_MEMBER_KEY,				/* json ? operand */
 	PNS_MEMBER_ANY_KEY,			/* json ?| operand */
@@ -182,7 +184,7 @@ typedef struct PnsQual
 	List	   *args;			/* AND, OR, NOT_TRUE: of PnsQual */
 	const PnsTableColumn *column;
 	PnsValueClass class;
-	PnsCompareOp op;			/* COMPARE */
+	PnsCompareOp op;			/* COMPARE, MEMBER_ORDER, MEMBER_NUMBER */
 	Expr	   *operand;		/* COMPARE, IN, NOT_IN, MATCH, OPERAND(_NULL):
 								 * no column in it */
 	Oid			operand_type;	/* as the operator takes it (IN: an element) */

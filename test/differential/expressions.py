@@ -453,6 +453,11 @@ class Expressions:
                     f" ->> '{key}' {rng.choice(COMPARISONS)} ",
                     Operand(rng.choice(["1", "a", "true"]), "text", True, "abc"),
                 ),
+                lambda: value.and_then(f" ->> '{key}' > 'a' COLLATE \"C\""),
+                lambda: self.call("bool", "(", value, risky=True).and_then(
+                    f" ->> '{key}')::{rng.choice(['int', 'numeric', 'float8'])} "
+                    f"{rng.choice(COMPARISONS)} 1"
+                ),
                 lambda: value.and_then(f" -> '{key}' IS NULL"),
                 lambda: value.and_then(f" -> '{key}' = ", json),
                 lambda: value.and_then(f" #>> '{rng.choice(PATHS)}' IS NOT NULL"),

@@ -87,7 +87,9 @@ def json_tests(name):
               f"{name} ?| '{{}}'", f"{name} ?& '{{k,x,NULL}}'", f"{name} -> 'k' ? 'x'",
               f"{name} -> 'x' @> '{{\"k\": [{{\"x\": 5}}]}}'", f"{name} #> '{{x,k}}' @> '[]'::jsonb"
               f" AND {name} ? 'x'", f"{name} ->> 'k' = '5' OR {name} ->> 'x' = '5'",
-              f"jsonb_extract_path_text({name}, 'k') = '5'"]
+              f"jsonb_extract_path_text({name}, 'k') = '5'",
+              f"{name} ->> 'k' >= '5' COLLATE \"C\"", f"'abc' COLLATE \"C\" > {name} ->> 'k'",
+              f"{name} #>> '{{k,x}}' < 'a' COLLATE \"C\""]
     return tests
 
 
@@ -105,6 +107,40 @@ def same(db, table, condition, sent):
     if sent and "$match" in plan:
         ok("Filter:" in plan, f"{table}: {condition} is checked here", plan)
     return rows
+
+
+NUMBERS = [5, 5.0, 5.5, 0, -5, Int64(2**53 + 1), 2.0**53, 1e300, 0.1, NAN, float("inf"), "5", "5.5", "abc", "",
+           True, Decimal128("5"), [5], [], {"x": 5}, None, 70000, 2**31, -2**31 - 1, -40000, 2**63 - 1]
+CASTS = [f"(d ->> 'k')::{kind} {operator} {number}" for kind in ("int", "int8", "int2", "numeric", "float8")
+         for operator in ("=", "<", ">=") for number in ("5", "5.5", "0")
+         if "." not in number or kind in ("numeric", "float8")]
+CASTS += ["(d ->> 'k')::int > 5.5", "5 < (d ->> 'k')::int", "(d ->> 'k')::int = ANY ('{5,0}')",
+          "(d ->> 'k')::numeric BETWEEN 0.1 AND 5", "(d ->> 'k')::int > 1 AND (d ->> 'k')::int < 9"]
+
+
+def casts(db, store):
+    """Members cast to numbers: what fails to be cast comes here, and fails."""
+    for table, values in (("sound", [5, 0, -5, 7, None]), ("odd", NUMBERS)):
+        for number, value in enumerate(values):
+            store[table].drop()
+            store[table].insert_many([{"_id": 0, "k": 5}, {"_id": 1, "k": value}, {"_id": 2}])
+            for condition in CASTS if number == 0 or table == "odd" else CASTS[:3]:
+                answers = []
+                for setting in ("on", "off"):
+                    db.execute(f"SET pynomaly_store.enable_pushdown = {setting}")
+                    try:
+                        answers.append(db.rows(f"SELECT _id FROM {table} WHERE {condition} ORDER BY _id"))
+                    except Exception as error:
+                        if not getattr(error, "sqlstate", None):
+                            raise
+                        answers.append(error.sqlstate)
+                db.execute("RESET pynomaly_store.enable_pushdown")
+                is_(*answers, f"{condition}, of {value!r}")
+    ok("$match" in db.explain(f"SELECT _id FROM sound WHERE {CASTS[0]}"), "a cast of a member is sent")
+    ok("Filter:" in db.explain(f"SELECT _id FROM sound WHERE {CASTS[0]}"), "and is checked here")
+    db.execute("ALTER FOREIGN TABLE sound OPTIONS (ADD json_format 'canonical')")
+    ok("$match" not in db.explain(f"SELECT _id FROM sound WHERE {CASTS[0]}"),
+       "in canonical Extended JSON a number is an object, and its cast not sent")
 
 
 def arrays(db, table):
@@ -217,4 +253,8 @@ with database() as db, mongo_client() as client:
     db.foreign_table("whole", "real", "_id int, j jsonb OPTIONS (document 'true')",
                      database=db.name, collection="many")
     indexes(db, client)
+    for name in ("sound", "odd"):
+        db.foreign_table(name, "real", "_id int, d jsonb OPTIONS (document 'true')",
+                         database=db.name, on_mismatch="null")
+    casts(db, store)
 done()
