@@ -89,6 +89,7 @@ static const CodeState code_states[] = {
 	{166, ERRCODE_WRONG_OBJECT_TYPE},	/* CommandNotSupportedOnView */
 	{14031, ERRCODE_DISK_FULL}, /* OutOfDiskSpace */
 	{146, ERRCODE_OUT_OF_MEMORY},	/* ExceededMemoryLimit */
+	{388, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED},	/* TransactionTooLargeForCache */
 	{292, ERRCODE_OUT_OF_MEMORY},	/* ... NoDiskUseAllowed */
 	{10334, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* BSONObjectTooLarge */
 	{17280, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* KeyTooLong */
