@@ -350,7 +350,11 @@ extern PnsFilter pns_pattern_range(const PnsQual *qual, const PnsPattern *patter
 /* ---------- member.c ---------- */
 
 extern PnsQual *pns_fdw_compile_member(Expr *expr, const PnsTable *table, Index varno);
+
+/* ---------- member_filter.c ---------- */
+
 extern PnsFilter pns_member_filter(const PnsQual *qual, Datum value);
+extern char *pns_member_path(const char *path, const char *key);
 
 /* ---------- match.c ---------- */
 
