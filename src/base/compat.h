@@ -125,6 +125,25 @@
 	 bms_next_member((plan)->fs_relids, -1))
 #endif
 
+/* The user as whom what a statement writes to a table is checked. */
+#if PG_VERSION_NUM >= 160000
+#define pns_result_checked_user(result, estate) ExecGetResultRelCheckAsUser((result), (estate))
+#else
+#define pns_result_checked_user(result, estate) \
+	pns_entry_user(exec_rt_fetch((result)->ri_RangeTableIndex != 0 ? \
+								 (result)->ri_RangeTableIndex : \
+								 (result)->ri_RootResultRelInfo->ri_RangeTableIndex, \
+								 (estate))->checkAsUser)
+#define pns_entry_user(userid) (OidIsValid(userid) ? (userid) : GetUserId())
+#endif
+
+/* Does COPY give foreign tables rows in batches? */
+#if PG_VERSION_NUM >= 160000
+#define pns_copy_gives_batches true
+#else
+#define pns_copy_gives_batches false
+#endif
+
 /* Inserts a row that the table has already into its indexes. */
 #if PG_VERSION_NUM >= 160000
 #define pns_insert_index_tuples(result, slot, estate) \

@@ -67,6 +67,7 @@ pns_query_describe(const PnsRelation *relation, const PnsRequest *request, List 
 	description = lappend(description, request->slots);
 	description = lappend(description, describe_keys(request->keys, &context));
 	description = lappend(description, request->keys != NULL ? request->keys->guarded : NIL);
+	description = lappend(description, request->identity);
 	*operands = context.operands;
 	return description;
 }

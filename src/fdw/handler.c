@@ -10,6 +10,7 @@
 #include "fmgr.h"
 
 #include "fdw/join.h"
+#include "fdw/modify.h"
 #include "fdw/upper.h"
 
 PG_FUNCTION_INFO_V1(pns_fdw_handler);
@@ -41,6 +42,21 @@ pns_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ForeignAsyncRequest = pnsForeignAsyncRequest;
 	routine->ForeignAsyncConfigureWait = pnsForeignAsyncConfigureWait;
 	routine->ForeignAsyncNotify = pnsForeignAsyncNotify;
+
+	/* writing */
+	routine->AddForeignUpdateTargets = pnsAddForeignUpdateTargets;
+	routine->PlanForeignModify = pnsPlanForeignModify;
+	routine->BeginForeignModify = pnsBeginForeignModify;
+	routine->ExecForeignInsert = pnsExecForeignInsert;
+	routine->ExecForeignBatchInsert = pnsExecForeignBatchInsert;
+	routine->GetForeignModifyBatchSize = pnsGetForeignModifyBatchSize;
+	routine->ExecForeignUpdate = pnsExecForeignUpdate;
+	routine->ExecForeignDelete = pnsExecForeignDelete;
+	routine->EndForeignModify = pnsEndForeignModify;
+	routine->BeginForeignInsert = pnsBeginForeignInsert;
+	routine->EndForeignInsert = pnsEndForeignInsert;
+	routine->IsForeignRelUpdatable = pnsIsForeignRelUpdatable;
+	routine->ExplainForeignModify = pnsExplainForeignModify;
 
 	/* statistics */
 	routine->AnalyzeForeignTable = pnsAnalyzeForeignTable;

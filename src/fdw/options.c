@@ -41,6 +41,10 @@
 #define DEFAULT_STARTUP_COST 100.0
 #define DEFAULT_TUPLE_COST 0.2
 
+/* Rows that one command writes, and the most that MongoDB takes. */
+#define DEFAULT_BATCH_SIZE 1000
+#define MAX_BATCH_SIZE 100000
+
 /* Checks one option's value; raises what is wrong with it. */
 typedef void (*OptionCheck) (DefElem *def);
 
@@ -51,20 +55,32 @@ typedef struct TableOption
 	OptionCheck check;
 } TableOption;
 
+/* What a table says of those of its columns that do not say it themselves. */
+typedef struct ColumnDefaults
+{
+	bool		null_on_mismatch;
+	bool		round;
+	PnsJsonFormat json_format;
+} ColumnDefaults;
+
+static void check_batch_size(DefElem *def);
 static void check_boolean(DefElem *def);
+static void check_bson_type(DefElem *def);
 static void check_collection(DefElem *def);
 static void check_cost(DefElem *def);
 static void check_database(DefElem *def);
 static void check_fetch_size(DefElem *def);
 static void check_field(DefElem *def);
 static void check_json_format(DefElem *def);
+static void check_nulls(DefElem *def);
+static void check_on_loss(DefElem *def);
 static void check_on_mismatch(DefElem *def);
 static void report_unknown_option(DefElem *def, Oid catalog);
-static void read_table_options(PnsTable *table, List *options, bool *null_on_mismatch,
-							   PnsJsonFormat *json_format);
+static void read_table_options(PnsTable *table, List *options, ColumnDefaults *defaults);
+static bool read_write_option(PnsTable *table, DefElem *def, ColumnDefaults *defaults);
 static void read_column(PnsTableColumn *column, Oid relid, Form_pg_attribute attribute,
-						const char *label, bool null_on_mismatch,
-						PnsJsonFormat json_format);
+						const char *label, const ColumnDefaults *defaults);
+static void read_column_options(PnsTableColumn *column, Oid relid);
 static void set_native_path(PnsTableColumn *column);
 
 /*
@@ -73,6 +89,7 @@ static void set_native_path(PnsTableColumn *column);
  */
 static const TableOption table_options[] = {
 	{"async_capable", ForeignServerRelationId, check_boolean},
+	{"batch_size", ForeignServerRelationId, check_batch_size},
 	{"database", ForeignServerRelationId, check_database},
 	{"enable_aggregate_pushdown", ForeignServerRelationId, check_boolean},
 	{"enable_batched_join_pushdown", ForeignServerRelationId, check_boolean},
@@ -85,11 +102,15 @@ static const TableOption table_options[] = {
 	{"fdw_tuple_cost", ForeignServerRelationId, check_cost},
 	{"fetch_size", ForeignServerRelationId, check_fetch_size},
 	{"json_format", ForeignServerRelationId, check_json_format},
+	{"nulls", ForeignServerRelationId, check_nulls},
+	{"on_loss", ForeignServerRelationId, check_on_loss},
 	{"on_mismatch", ForeignServerRelationId, check_on_mismatch},
 	{"sort_strings", ForeignServerRelationId, check_boolean},
+	{"updatable", ForeignServerRelationId, check_boolean},
 	{"use_remote_estimate", ForeignServerRelationId, check_boolean},
 
 	{"async_capable", ForeignTableRelationId, check_boolean},
+	{"batch_size", ForeignTableRelationId, check_batch_size},
 	{"collection", ForeignTableRelationId, check_collection},
 	{"database", ForeignTableRelationId, check_database},
 	{"enable_aggregate_pushdown", ForeignTableRelationId, check_boolean},
@@ -103,12 +124,17 @@ static const TableOption table_options[] = {
 	{"fdw_tuple_cost", ForeignTableRelationId, check_cost},
 	{"fetch_size", ForeignTableRelationId, check_fetch_size},
 	{"json_format", ForeignTableRelationId, check_json_format},
+	{"nulls", ForeignTableRelationId, check_nulls},
+	{"on_loss", ForeignTableRelationId, check_on_loss},
 	{"on_mismatch", ForeignTableRelationId, check_on_mismatch},
 	{"sort_strings", ForeignTableRelationId, check_boolean},
+	{"updatable", ForeignTableRelationId, check_boolean},
 	{"use_remote_estimate", ForeignTableRelationId, check_boolean},
 
+	{"bson_type", AttributeRelationId, check_bson_type},
 	{"document", AttributeRelationId, check_boolean},
 	{"field", AttributeRelationId, check_field},
+	{"on_loss", AttributeRelationId, check_on_loss},
 	{"on_mismatch", AttributeRelationId, check_on_mismatch},
 };
 
@@ -164,8 +190,7 @@ pns_fdw_get_table(Oid relid)
 	PnsTable   *table = palloc0(sizeof(PnsTable));
 	ForeignTable *foreign_table = GetForeignTable(relid);
 	ForeignServer *server = GetForeignServer(foreign_table->serverid);
-	bool		null_on_mismatch = false;
-	PnsJsonFormat json_format = PNS_JSON_RELAXED;
+	ColumnDefaults defaults = {.json_format = PNS_JSON_RELAXED};
 	char	   *label;
 	Relation	relation;
 	TupleDesc	tupdesc;
@@ -173,14 +198,17 @@ pns_fdw_get_table(Oid relid)
 	table->relid = relid;
 	table->serverid = server->serverid;
 	table->database = pstrdup(DEFAULT_DATABASE);
-	table->collection = get_rel_name(relid);
+	table->name = get_rel_name(relid);
+	table->collection = table->name;
 	table->async_capable = true;
 	table->startup_cost = DEFAULT_STARTUP_COST;
 	table->tuple_cost = DEFAULT_TUPLE_COST;
+	table->batch_size = DEFAULT_BATCH_SIZE;
+	table->updatable = true;
 
 	/* what the table says comes last, so that it wins */
-	read_table_options(table, server->options, &null_on_mismatch, &json_format);
-	read_table_options(table, foreign_table->options, &null_on_mismatch, &json_format);
+	read_table_options(table, server->options, &defaults);
+	read_table_options(table, foreign_table->options, &defaults);
 
 	/* the options were checked when they were set, the table's name was not */
 	pns_mongo_check_collection_name(table->collection);
@@ -195,8 +223,7 @@ pns_fdw_get_table(Oid relid)
 		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
 
 		if (!attribute->attisdropped)
-			read_column(&table->columns[i], relid, attribute, label,
-						null_on_mismatch, json_format);
+			read_column(&table->columns[i], relid, attribute, label, &defaults);
 	}
 	table_close(relation, NoLock);
 
@@ -217,8 +244,7 @@ pns_fdw_table_label(const PnsTable *table)
  * that concern the connection are left to mongo/.
  */
 static void
-read_table_options(PnsTable *table, List *options, bool *null_on_mismatch,
-				   PnsJsonFormat *json_format)
+read_table_options(PnsTable *table, List *options, ColumnDefaults *defaults)
 {
 	ListCell   *lc;
 
@@ -227,6 +253,8 @@ read_table_options(PnsTable *table, List *options, bool *null_on_mismatch,
 		DefElem    *def = (DefElem *) lfirst(lc);
 		int			kind = pns_fdw_pushdown_option(def->defname);
 
+		if (read_write_option(table, def, defaults))
+			continue;
 		if (kind >= 0)
 		{
 			uint32		bit = 1 << kind;
@@ -252,24 +280,43 @@ read_table_options(PnsTable *table, List *options, bool *null_on_mismatch,
 		else if (strcmp(def->defname, "fetch_size") == 0)
 			(void) parse_int(defGetString(def), &table->fetch_size, 0, NULL);
 		else if (strcmp(def->defname, "on_mismatch") == 0)
-			*null_on_mismatch = strcmp(defGetString(def), "null") == 0;
+			defaults->null_on_mismatch = strcmp(defGetString(def), "null") == 0;
 		else if (strcmp(def->defname, "json_format") == 0)
-			*json_format = strcmp(defGetString(def), "canonical") == 0 ?
+			defaults->json_format = strcmp(defGetString(def), "canonical") == 0 ?
 				PNS_JSON_CANONICAL : PNS_JSON_RELAXED;
 	}
 }
 
 /*
- * read_column works out how one column is read.
+ * read_write_option takes over an option that is about writing; false where
+ * it is not.
+ */
+static bool
+read_write_option(PnsTable *table, DefElem *def, ColumnDefaults *defaults)
+{
+	if (strcmp(def->defname, "batch_size") == 0)
+		(void) parse_int(defGetString(def), &table->batch_size, 0, NULL);
+	else if (strcmp(def->defname, "nulls") == 0)
+		table->stores_nulls = strcmp(defGetString(def), "store") == 0;
+	else if (strcmp(def->defname, "on_loss") == 0)
+		defaults->round = strcmp(defGetString(def), "round") == 0;
+	else if (strcmp(def->defname, "updatable") == 0)
+		table->updatable = defGetBoolean(def);
+	else
+		return false;
+	return true;
+}
+
+/*
+ * read_column works out how one column is read and written.
  *
  * Errors: 0A000 for a type that no document can give.
  */
 static void
 read_column(PnsTableColumn *column, Oid relid, Form_pg_attribute attribute,
-			const char *label, bool null_on_mismatch, PnsJsonFormat json_format)
+			const char *label, const ColumnDefaults *defaults)
 {
 	PnsColumn  *codec = &column->codec;
-	ListCell   *lc;
 
 	codec->attnum = attribute->attnum;
 	codec->name = pstrdup(NameStr(attribute->attname));
@@ -279,23 +326,10 @@ read_column(PnsTableColumn *column, Oid relid, Form_pg_attribute attribute,
 	column->not_null = attribute->attnotnull;
 	codec->path = codec->name;
 	codec->document = strcmp(codec->name, "__doc") == 0;
-	codec->null_on_mismatch = null_on_mismatch;
-	codec->json_format = json_format;
-
-	foreach(lc, GetForeignColumnOptions(relid, attribute->attnum))
-	{
-		DefElem    *def = (DefElem *) lfirst(lc);
-
-		if (strcmp(def->defname, "field") == 0)
-		{
-			codec->path = defGetString(def);
-			codec->document = false;
-		}
-		else if (strcmp(def->defname, "document") == 0)
-			codec->document = defGetBoolean(def);
-		else if (strcmp(def->defname, "on_mismatch") == 0)
-			codec->null_on_mismatch = strcmp(defGetString(def), "null") == 0;
-	}
+	codec->null_on_mismatch = defaults->null_on_mismatch;
+	codec->json_format = defaults->json_format;
+	column->round = defaults->round;
+	read_column_options(column, relid);
 
 	pns_mongo_check_column_type(codec->type, codec->typmod, codec->document,
 								codec->name);
@@ -307,6 +341,35 @@ read_column(PnsTableColumn *column, Oid relid, Form_pg_attribute attribute,
 	{
 		column->keys = pns_mongo_split_path(codec->path);
 		set_native_path(column);
+	}
+}
+
+/*
+ * read_column_options takes over the options of a column.
+ */
+static void
+read_column_options(PnsTableColumn *column, Oid relid)
+{
+	PnsColumn  *codec = &column->codec;
+	ListCell   *lc;
+
+	foreach(lc, GetForeignColumnOptions(relid, codec->attnum))
+	{
+		DefElem    *def = (DefElem *) lfirst(lc);
+
+		if (strcmp(def->defname, "field") == 0)
+		{
+			codec->path = defGetString(def);
+			codec->document = false;
+		}
+		else if (strcmp(def->defname, "document") == 0)
+			codec->document = defGetBoolean(def);
+		else if (strcmp(def->defname, "bson_type") == 0)
+			column->objectid = true;
+		else if (strcmp(def->defname, "on_loss") == 0)
+			column->round = strcmp(defGetString(def), "round") == 0;
+		else if (strcmp(def->defname, "on_mismatch") == 0)
+			codec->null_on_mismatch = strcmp(defGetString(def), "null") == 0;
 	}
 }
 
@@ -375,12 +438,44 @@ report_unknown_option(DefElem *def, Oid catalog)
 }
 
 /*
+ * check_batch_size demands a number of rows, from 1 to what MongoDB takes.
+ */
+static void
+check_batch_size(DefElem *def)
+{
+	int			value;
+	const char *text = defGetString(def);
+
+	if (!parse_int(text, &value, 0, NULL) || value < 1 || value > MAX_BATCH_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", def->defname, text),
+				 errhint("It is a number of rows, from 1 to %d.", MAX_BATCH_SIZE)));
+}
+
+/*
  * check_boolean demands a boolean; 42601 where it is none.
  */
 static void
 check_boolean(DefElem *def)
 {
 	(void) defGetBoolean(def);
+}
+
+/*
+ * check_bson_type demands a type of BSON that text can be written as, beside
+ * the string that it is anyway.
+ */
+static void
+check_bson_type(DefElem *def)
+{
+	const char *value = defGetString(def);
+
+	if (strcmp(value, "objectId") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", def->defname, value),
+				 errhint("The only valid value is \"objectId\".")));
 }
 
 /*
@@ -464,6 +559,25 @@ static void
 check_json_format(DefElem *def)
 {
 	pns_fdw_check_choice(def, "relaxed", "canonical");
+}
+
+/*
+ * check_nulls demands one of the ways to write NULL.
+ */
+static void
+check_nulls(DefElem *def)
+{
+	pns_fdw_check_choice(def, "omit", "store");
+}
+
+/*
+ * check_on_loss demands one of the ways to write what MongoDB cannot hold in
+ * full.
+ */
+static void
+check_on_loss(DefElem *def)
+{
+	pns_fdw_check_choice(def, "error", "round");
 }
 
 /*

@@ -211,6 +211,8 @@ pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 		request.outputs = base_outputs(relation, checked, &request.slots);
 		if (best_path->fdw_private != NIL)
 			request.keys = (PnsScanKeys *) linitial(best_path->fdw_private);
+		row = pns_identity_plan(relation, list_concat_copy(request.shipped, checked),
+								&request.identity);
 	}
 	else
 	{

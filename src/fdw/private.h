@@ -35,12 +35,15 @@ typedef struct PnsTableColumn
 	bool		not_null;		/* declared so, which is a promise */
 	char	   *projection;		/* the longest part of the path that can be
 								 * projected, or NULL: the whole document */
+	bool		objectid;		/* text is written as ObjectId */
+	bool		round;			/* what BSON cannot hold is, else an error */
 } PnsTableColumn;
 
 /* A foreign table with its options and those of its server resolved. */
 typedef struct PnsTable
 {
 	Oid			relid;
+	char	   *name;			/* the relation's, for messages */
 	Oid			serverid;
 	char	   *database;
 	char	   *collection;
@@ -51,6 +54,9 @@ typedef struct PnsTable
 	double		tuple_cost;		/* of a document that the server returns */
 	uint32		not_pushed;		/* 1 << PnsPushdown: options say no */
 	int			fetch_size;		/* documents; 0 leaves it to the server */
+	int			batch_size;		/* rows that one command writes */
+	bool		stores_nulls;	/* NULL is written, else left out */
+	bool		updatable;		/* may be written to at all */
 	int			ncolumns;
 	PnsTableColumn *columns;	/* [attnum - 1] */
 } PnsTable;

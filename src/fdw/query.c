@@ -31,6 +31,7 @@ static void append_group(const PnsQuery *query, PnsPipeline *pipeline);
 static void append_project(const PnsQuery *query, PnsPipeline *pipeline);
 static void add_outputs(PnsQuery *query, List *outputs, List *slots);
 static PnsColumn output_column(PnsQuery *query, Var *var, int slot);
+static void add_identity(PnsQuery *query, List *description);
 static void add_path(PnsQuery *query, const PnsTermSource *source, const char *path);
 
 /*
@@ -71,7 +72,10 @@ pns_query_create(List *description)
 		query->paths = pns_join_row_paths(query->row);
 	}
 	else
+	{
 		add_outputs(query, outputs, slots);
+		add_identity(query, (List *) list_nth(description, PNS_QUERY_IDENTITY));
+	}
 	return query;
 }
 
@@ -206,6 +210,20 @@ pns_query_read_row(const PnsQuery *query, PnsCursor *cursor, PnsDocument documen
 					 errmsg("the last row of a join of %s is incomplete",
 							pns_query_label(query))));
 	}
+}
+
+/*
+ * pns_query_document returns the document of a row of a single table, which
+ * comes below a key where the keys of the sort stand beside it.
+ */
+PnsDocument
+pns_query_document(const PnsQuery *query, PnsDocument row)
+{
+	PnsBsonValue value;
+
+	if (is_wrapped(query) && pns_bson_find(row, PNS_ROW_DOCUMENT, &value))
+		return pns_bson_value_document(&value);
+	return row;
 }
 
 /*
@@ -495,6 +513,20 @@ output_column(PnsQuery *query, Var *var, int slot)
 	else
 		codec.prefix = source->prefix[0] != '\0' ? source->prefix : NULL;
 	return codec;
+}
+
+/*
+ * add_identity compiles what is put out of rows that are going to be written.
+ */
+static void
+add_identity(PnsQuery *query, List *description)
+{
+	List	   *paths = NIL;
+	ListCell   *lc;
+
+	query->identity = pns_identity_create(description, pns_query_table(query), &paths);
+	foreach(lc, paths)
+		add_path(query, (PnsTermSource *) linitial(query->sources), (char *) lfirst(lc));
 }
 
 /*

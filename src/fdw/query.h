@@ -139,6 +139,7 @@ typedef struct PnsRequest
 	List	   *outputs;		/* List of Var: what is fetched ... */
 	List	   *slots;			/* List of Integer: ... and where to, from 1 */
 	const PnsScanKeys *keys;	/* those that a join gives, or NULL */
+	List	   *identity;		/* what modify_scan.c asks for, or NIL */
 } PnsRequest;
 
 /* ---------- the plan's ---------- */
@@ -161,7 +162,8 @@ typedef enum PnsDescriptionIndex
 	PNS_QUERY_SLOTS,			/* List of Integer: ... and where to, from 1 */
 	PNS_QUERY_KEYS,				/* List of Expr: PnsScanKeys' conditions,
 								 * whose operands are the last ones */
-	PNS_QUERY_GUARDED			/* List of Integer: PnsScanKeys' */
+	PNS_QUERY_GUARDED,			/* List of Integer: PnsScanKeys' */
+	PNS_QUERY_IDENTITY			/* modify_scan.c's, or NIL */
 } PnsDescriptionIndex;
 
 /* in describe.c */
@@ -169,6 +171,9 @@ extern List *pns_query_describe(const PnsRelation *relation, const PnsRequest *r
 								List **operands);
 
 /* ---------- the executor's ---------- */
+
+/* What is put out of rows that are going to be written; modify_scan.c. */
+typedef struct PnsIdentity PnsIdentity;
 
 /* A description, compiled. */
 typedef struct PnsQuery
@@ -190,6 +195,7 @@ typedef struct PnsQuery
 	List	   *paths;			/* C strings: what is fetched ... */
 	bool		whole;			/* ... or all of the documents is */
 	PnsDecoder *decoder;
+	PnsIdentity *identity;		/* NULL: the rows are only read */
 } PnsQuery;
 
 /* A pipeline that is being made. */
@@ -209,6 +215,7 @@ extern char *pns_query_label(const PnsQuery *query);
 extern bool pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue operand_value,
 									void *state, PnsDocument *stages, int64 *skipped);
 extern PnsDocument pns_query_options(const PnsQuery *query);
+extern PnsDocument pns_query_document(const PnsQuery *query, PnsDocument row);
 extern bool pns_query_read_nothing(const PnsQuery *query, Datum *values, bool *nulls);
 extern void pns_query_read_row(const PnsQuery *query, PnsCursor *cursor,
 							   PnsDocument document, Datum *values, bool *nulls);
@@ -246,5 +253,13 @@ extern bool pns_relation_pushes(const PnsRelation *relation, PnsPushdown kind);
 extern void pns_relation_add_outer_paths(PlannerInfo *root, PnsRelation *relation);
 extern Expr *pns_relation_bind_clause(PlannerInfo *root, const PnsRelation *relation,
 									  RestrictInfo *info, bool *exact);
+
+/* in modify_scan.c */
+extern List *pns_identity_plan(const PnsRelation *relation, List *clauses,
+							   List **description);
+extern PnsIdentity *pns_identity_create(List *description, const PnsTable *table,
+										List **paths);
+extern void pns_identity_fill(const PnsIdentity *identity, Relation relation,
+							  PnsDocument document, bool demands, TupleTableSlot *slot);
 
 #endif							/* PNS_FDW_QUERY_H */

@@ -42,6 +42,8 @@ typedef struct PnsScanState
 	bool		done;			/* no row is left */
 	bool		has_rows;		/* there was one */
 	int64		skipped;		/* rows that are left out before the next */
+	Relation	relation;		/* NULL: of a join */
+	bool		demands;		/* may rows change before they are written? */
 	PnsRemoteUse use;			/* over all loops, for EXPLAIN ANALYZE */
 } PnsScanState;
 
@@ -69,8 +71,9 @@ pnsBeginForeignScan(ForeignScanState *node, int eflags)
 	state->operand_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	state->first_key = list_length(state->operands) - list_length(state->query->keys);
 	state->econtext = node->ss.ps.ps_ExprContext;
-	state->system_columns = plan->fsSystemCol;
+	state->system_columns = plan->fsSystemCol && state->query->identity == NULL;
 	state->userid = OidIsValid(checked_user) ? checked_user : GetUserId();
+	state->relation = node->ss.ss_currentRelation;
 	state->executing = (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0;
 	state->cursor_context = AllocSetContextCreate(node->ss.ps.state->es_query_cxt,
 												  "pynomaly_store cursor",
@@ -126,6 +129,9 @@ read_row(PnsScanState *state, TupleTableSlot *slot)
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
 	pns_query_read_row(state->query, state->cursor, document, slot->tts_values,
 					   slot->tts_isnull);
+	if (state->query->identity != NULL)
+		pns_identity_fill(state->query->identity, state->relation,
+						  pns_query_document(state->query, document), state->demands, slot);
 	return true;
 }
 
@@ -300,6 +306,9 @@ open_cursor(PnsScanState *state)
 								pns_query_options(state->query),
 								table->fetch_size);
 		pns_mongo_cursor_count(state->cursor, &state->use);
+		state->demands = state->query->identity != NULL &&
+			pns_mongo_transaction_mode(table->serverid) != PNS_MODE_OUTBOX &&
+			!pns_mongo_in_transaction(connection);
 	}
 	MemoryContextSwitchTo(old);
 }

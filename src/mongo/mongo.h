@@ -460,6 +460,12 @@ extern bool pns_mongo_try_inspect(PnsConnection *connection, const char *databas
 								  PnsDocument *reply);
 
 /*
+ * Does what is written now belong to a transaction over there?  Known after
+ * pns_mongo_begin_write.
+ */
+extern bool pns_mongo_in_transaction(const PnsConnection *connection);
+
+/*
  * Run a command as pns_mongo_command does, but outside of the transaction, on
  * the member that takes writes: create, createIndexes, collMod, drop.  It takes
  * effect at once, and stays when the transaction is rolled back.  25006 in a

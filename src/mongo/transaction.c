@@ -104,6 +104,16 @@ pns_mongo_write_at_once(PnsConnection *connection)
 }
 
 /*
+ * pns_mongo_in_transaction tells whether what is written now belongs to a
+ * transaction on the server.
+ */
+bool
+pns_mongo_in_transaction(const PnsConnection *connection)
+{
+	return connection->transaction.state == PNS_TRANSACTION_OPEN;
+}
+
+/*
  * pns_mongo_route says where a command or a new cursor of the running
  * transaction goes.  Where that sees one snapshot from its beginning to its
  * end, its first read begins a transaction on the server, too.
