@@ -35,9 +35,31 @@ CASES = (   # name, query, most that it may take
      "SELECT * FROM pynomaly.find_results(detector => %(detector)s, page_size => 50)", PAGE),
     ("newest results of a dataset",
      "SELECT * FROM pynomaly.find_results(dataset => %(dataset)s, page_size => 50)", PAGE),
+    ("user by address", "SELECT * FROM pynomaly.get_user(by_email => '7.7@example.org')", ROW),
+    ("page of users", "SELECT * FROM pynomaly.find_users(page_size => 50)", PAGE),
+    ("page of jobs", "SELECT * FROM pynomaly.find_training_jobs(page_size => 50)", PAGE),
+    ("page of events", "SELECT * FROM pynomaly.find_events(page_size => 50)", PAGE),
+    ("page of the audit log",
+     "SELECT * FROM pynomaly.find_audit_entries(page_size => 50)", PAGE),
+    ("what a user did", "SELECT * FROM pynomaly.find_audit_entries(actor => %(tenant)s, "
+     "page_size => 50)", PAGE),
     ("counts", "SELECT * FROM pynomaly.get_storage_stats()", SUMMARY),
     ("results by day", "SELECT * FROM pynomaly.count_results_by_day()", SUMMARY),
     ("detectors by results", "SELECT * FROM pynomaly.rank_detectors()", SUMMARY),
+)
+POLICY_CASES = (
+    ("detector by id", "SELECT * FROM pynomaly.detectors r WHERE {} AND r.id = %(detector)s"),
+    ("result by id",
+     "SELECT * FROM pynomaly.result_summaries r WHERE {} AND r.id = %(result)s"),
+    ("newest results", "SELECT * FROM pynomaly.result_summaries r WHERE {} "
+     "ORDER BY created_at DESC, id DESC LIMIT 50"),
+    ("results of a detector",
+     "SELECT * FROM pynomaly.result_summaries r WHERE {} AND r.detector_id = %(detector)s "
+     "ORDER BY created_at DESC, id DESC LIMIT 50"),
+    ("results by day",
+     "SELECT (created_at AT TIME ZONE 'UTC')::date, count(*) FROM pynomaly.detection_results r "
+     "WHERE {} AND created_at >= now() - interval '30 days' GROUP BY 1"),
+    ("counts", "SELECT count(*) FROM pynomaly.detection_results r WHERE {}"),
 )
 
 
@@ -70,26 +92,31 @@ def draw_samples(connection, rounds):
 
 
 def cost_of_policies(connection, samples):
-    """Return by which factor policies make the newest results slower.
+    """Return by which factor policies make queries slower, of each and of all.
 
     The same rows are asked for without them, with the tenant in the query.
     """
-    query = ("SELECT id, created_at, n_samples, anomaly_rate FROM pynomaly.detection_results "
-             "WHERE {} ORDER BY created_at DESC, id DESC LIMIT 50")
-    times = {}
+    spent = {}
     for _ in range(3):
-        for role, condition in (("pynomaly_app", "true"), (None, "tenant_id = %(tenant)s")):
-            connection.execute(f"SET ROLE {role}" if role else "RESET ROLE")
-            spent = milliseconds(connection, query.format(condition), samples)
-            times.setdefault(role, []).append(sum(spent))
+        for name, query in POLICY_CASES:
+            for role, condition in (("pynomaly_app", "true"),
+                                    (None, "r.tenant_id = %(tenant)s")):
+                connection.execute(f"SET ROLE {role}" if role else "RESET ROLE")
+                times = milliseconds(connection, query.format(condition), samples)
+                # the fastest nine of ten: what else the machine does is not theirs
+                spent.setdefault((name, role), []).append(sum(times[:len(times) * 9 // 10]))
     connection.execute("RESET ROLE")
-    return min(times["pynomaly_app"]) / min(times[None])
+    best = {key: min(times) for key, times in spent.items()}
+    factors = {name: best[name, "pynomaly_app"] / best[name, None] for name, _ in POLICY_CASES}
+    return factors, (sum(best[name, "pynomaly_app"] for name, _ in POLICY_CASES) /
+                     sum(best[name, None] for name, _ in POLICY_CASES))
 
 
 def measure(connection, arguments):
     """Load, time each case, print a line each; return whether all were in time."""
     began = time.monotonic()
     store_data.load(connection, arguments.results)
+    store_data.load_others(connection, arguments.others)
     print(f"{arguments.results} results of {store_data.TENANTS} tenants loaded in "
           f"{time.monotonic() - began:.0f} s")
     samples = draw_samples(connection, arguments.rounds)
@@ -104,8 +131,10 @@ def measure(connection, arguments):
               f"{'  above the limit' if p99 > limit else ''}", flush=True)
         good = good and p99 <= limit
     connection.execute("RESET ROLE")
-    factor = cost_of_policies(connection, samples)
-    print(f"row-level security: {factor:.2f} times the time without it"
+    factors, factor = cost_of_policies(connection, samples)
+    for name, of_one in factors.items():
+        print(f"row-level security: {name:<22}{of_one:>6.2f} times the time without it")
+    print(f"row-level security: {'all of these':<22}{factor:>6.2f}"
           f"{'  above the limit' if factor > MOST_FOR_POLICIES else ''}")
     return good and factor <= MOST_FOR_POLICIES
 
@@ -114,6 +143,8 @@ def main():
     """Run the benchmark; the exit status says whether all limits were kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=int, default=1000000)
+    parser.add_argument("--others", type=int, default=200,
+                        help="users, jobs, experiments ... of each tenant")
     parser.add_argument("--rounds", type=int, default=500)
     arguments = parser.parse_args()
     with Stack(os.environ.get("PG_CONFIG", "pg_config")) as stack:

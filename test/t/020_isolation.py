@@ -5,6 +5,7 @@ is added later is tested without anybody's doing.
 """
 import contextlib
 import itertools
+import os
 import re
 import secrets
 
@@ -123,6 +124,10 @@ def catalog(db, t):
                            '%%search_path=pg_catalog, pg_temp%%', false)""",
                 (list(WITHOUT_SEARCH_PATH),)), [],
         "every function has a fixed search_path, or names that are resolved")
+    with open(os.path.join(os.path.dirname(__file__), "../../docs/store.md"),
+              encoding="utf-8") as guide:
+        diagram = set(re.findall("[a-z_]+", guide.read().split("```")[1]))
+    is_(sorted(set(t.tables) - diagram), [], "every table is in the guide's diagram")
     is_(db.rows("""
         SELECT pg_describe_object(d.classid, d.objid, 0) FROM pg_depend d
         JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pynomaly_store'
