@@ -8,6 +8,7 @@ several clones have demos of their own.
 """
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -21,8 +22,6 @@ CLONE = TEST.parent
 sys.path.insert(0, str(TEST))
 
 import psycopg
-import pymongo
-from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 from psycopg.types.json import Jsonb
 
 from demo import data
@@ -30,8 +29,8 @@ from run import copy_tree, stop_at_signals
 from servers.stack import Stack, stop_lasting
 
 DATABASE = "pynomaly_demo"          # in PostgreSQL and in MongoDB
+BATCH = 5000                        # documents in one transaction
 SQL = TEST / "demo" / "sql"
-BATCH = 5000                        # documents in one insert
 FACTORY, CITY = data.TENANTS        # their ids
 
 
@@ -85,19 +84,25 @@ def demonstrate(demo):
     demo.install()
     step("Starting PostgreSQL, a MongoDB-protocol server and Redis")
     demo.start_servers()
-    step("MongoDB: storing points and training metrics as documents")
+    step("PostgreSQL: the store, and two tenants of it")
+    demo.make_store()
+    step("MongoDB: the platform's collections, made from PostgreSQL")
+    demo.attach()
+    step("MongoDB: points and training metrics as documents, stored through PostgreSQL")
     demo.load_documents()
-    step("PostgreSQL: two tenants store datasets, detectors and results as rows")
+    step("PostgreSQL: the tenants store datasets, detectors and results as rows")
     demo.load_rows()
     step("PostgreSQL: the documents as tables, one by hand, one by import")
     demo.make_foreign_tables()
     step("The question, over rows and documents together, asked by each tenant")
-    demo.ask("3_question.sql", *data.TENANTS)
+    demo.ask("4_question.sql", *data.TENANTS)
     step("How it was answered, and what was sent to MongoDB")
-    demo.explain("3_question.sql", FACTORY)
+    demo.explain("4_question.sql", FACTORY)
     step("A closer look at one dataset")
-    demo.ask("4_detail.sql", CITY)
-    demo.explain("4_detail.sql", CITY)
+    demo.ask("5_detail.sql", CITY)
+    demo.explain("5_detail.sql", CITY)
+    step("One transaction over rows and documents, rolled back on both sides")
+    demo.roll_back()
     step("One tenant does not see what is the other's")
     demo.prove_isolation(FACTORY, CITY)
     demo.prove_isolation(CITY, FACTORY)
@@ -106,7 +111,7 @@ The servers go on.  To connect to PostgreSQL:
 
     psql '{demo.uri}'
 
-There, SELECT * FROM demo.analytics_data LIMIT 5 reads documents of MongoDB,
+There, SELECT * FROM pynomaly.analytics_data LIMIT 5 reads documents of MongoDB,
 which itself is at {demo.stack.mongo_uri}
 To look around as a tenant:
 
@@ -147,29 +152,46 @@ class Demo:
             f"Redis on port {self.stack.redis.port}, "
             f"MongoDB's protocol is spoken at {self.stack.mongo_uri}")
 
-    def load_documents(self):
-        """Store the documents."""
-        with pymongo.MongoClient(self.stack.mongo_uri) as client:
-            database = client[DATABASE]
-            points = database.analytics_data
-            points.create_index([("tenant_id", 1), ("tags.dataset", 1),
-                                 ("metadata.position", 1)], unique=True)
-            points.create_index([("tenant_id", 1), ("timestamp", 1)])
-            for tenant, (_, datasets) in data.TENANTS.items():
-                for dataset in datasets:
-                    insert(points, data.points(tenant, dataset))
-                insert(database.training_metrics, data.training_metrics(tenant))
-            for collection in (points, database.training_metrics):
-                say(f"{collection.full_name}: {collection.count_documents({})} "
-                    "documents like")
-                say("    " + dumps(collection.find_one({}, {"_id": 0}),
-                                   json_options=RELAXED_JSON_OPTIONS))
-
-    def load_rows(self):
-        """Make the store and save each tenant's work in it, as the platform does."""
+    def make_store(self):
+        """Make the store and its tenants."""
         text = (SQL / "1_store.sql").read_text()
         print(text)
         self.psql([], text)
+
+    def attach(self):
+        """Make the collections, and tables over them."""
+        text = (SQL / "2_attach.sql").read_text()
+        print(text)
+        self.show(text, "-v", f"uri={self.stack.mongo_uri}")
+        self.show("SELECT * FROM (SELECT name AS collection, "
+                  "jsonb_typeof(options->'validator') AS validator "
+                  "FROM pynomaly.list_collections('pynomaly_mongo')) c CROSS JOIN LATERAL "
+                  "(SELECT count(*) AS indexes "
+                  "FROM pynomaly.list_indexes('pynomaly_mongo', c.collection)) i "
+                  "ORDER BY collection")
+
+    def load_documents(self):
+        """Store the documents: points are copied here and inserted there, batch by batch."""
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            connection.execute(
+                'CREATE TEMP TABLE points (tenant_id text, "timestamp" timestamptz, '
+                "metric_name text, value float8, tags jsonb, metadata jsonb)")
+            for tenant, (_, datasets) in data.TENANTS.items():
+                for dataset in datasets:
+                    points = data.points(tenant, dataset)
+                    while batch := list(itertools.islice(points, BATCH)):
+                        copy_points(connection, batch)
+            for tenant in data.TENANTS:
+                connection.execute(
+                    "SELECT pynomaly.insert_documents('pynomaly_mongo', 'training_metrics', %s)",
+                    ([Jsonb(metrics) for metrics in data.training_metrics(tenant)],))
+        for collection in ("analytics_data", "training_metrics"):
+            self.show(f"SELECT pynomaly.count_documents('pynomaly_mongo', '{collection}') "
+                      f"AS {collection}, pynomaly.find_document('pynomaly_mongo', "
+                      f"'{collection}', projection => '{{\"_id\": 0}}') AS one_of_them")
+
+    def load_rows(self):
+        """Save each tenant's work in the store, as the platform does."""
         with psycopg.connect(self.uri, autocommit=True) as connection:
             connection.execute("SET ROLE pynomaly_app")
             for tenant, (name, datasets) in data.TENANTS.items():
@@ -188,9 +210,9 @@ class Demo:
 
     def make_foreign_tables(self):
         """Make the foreign tables and show the one that was imported."""
-        text = (SQL / "2_foreign.sql").read_text()
+        text = (SQL / "3_foreign.sql").read_text()
         print(text)
-        self.psql(["-v", f"uri={self.stack.mongo_uri}"], text)
+        self.psql([], text)
         self.show(r"\d demo.training_metrics")
         self.show("SELECT tenant_id, detector, profile, threshold, best_score "
                   "FROM demo.training_metrics WHERE profile = 'standard' "
@@ -203,6 +225,12 @@ class Demo:
         for tenant in tenants:
             say(f"asked by {data.TENANTS[tenant][0]}:")
             self.show(as_tenant(tenant, query))
+
+    def roll_back(self):
+        """Show a transaction over both sides that comes to nothing."""
+        text = (SQL / "6_transaction.sql").read_text()
+        print(text)
+        self.show(text)
 
     def explain(self, name, tenant):
         """Show a query's plan without the columns; the remote commands are in it."""
@@ -218,7 +246,7 @@ class Demo:
                 "SELECT id, dataset_name FROM pynomaly.result_summaries "
                 "WHERE tenant_id = %s LIMIT 1", (other,)).fetchall()
         say(f"as {data.TENANTS[tenant][0]}:")
-        self.show(as_tenant(tenant, (SQL / "5_isolation.sql").read_text()), "-e",
+        self.show(as_tenant(tenant, (SQL / "7_isolation.sql").read_text()), "-e",
                   "-v", f"other_tenant={other}", "-v", f"other_result={result}",
                   "-v", f"other_dataset={dataset}")
 
@@ -233,16 +261,17 @@ class Demo:
                             *options, "-d", self.uri], environment(), text)
 
 
-def insert(collection, documents):
-    """Insert documents in batches."""
-    batch = []
-    for document in documents:
-        batch.append(document)
-        if len(batch) == BATCH:
-            collection.insert_many(batch)
-            batch = []
-    if batch:
-        collection.insert_many(batch)
+def copy_points(connection, points):
+    """Store points, in one transaction."""
+    connection.execute("TRUNCATE points")
+    with connection.cursor() as cursor, cursor.copy("COPY points FROM STDIN") as copy:
+        for point in points:
+            copy.write_row([Jsonb(field) if isinstance(field, dict) else field
+                            for field in point.values()])
+    connection.execute(
+        "SELECT pynomaly.insert_documents('pynomaly_mongo', 'analytics_data', "
+        "array_agg(to_jsonb(p) || jsonb_build_object('timestamp', jsonb_build_object("
+        "'$date', p.\"timestamp\")))) FROM points p")
 
 
 def save_work(connection, datasets):

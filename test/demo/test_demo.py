@@ -134,6 +134,9 @@ def check_output(status, output):
          "the plan shows the range of time in the command sent to MongoDB")
     like(output, r'"tenant_id" ?: ?\{ ?"\$eq"',
          "and the tenant, so that no other's documents are fetched")
+    jobs = len(TENANTS) * sum(map(len, json.loads((FILES / "thresholds.json").read_text()).values()))
+    is_(shown_tables(output, "jobs_changed"), [[["1", "1", str(jobs)]], [["0", "0", "0"]]],
+        "a transaction over both sides is there before its end, and not after it")
     for name in TENANTS:
         check_isolation(name, output)
     like(output, r"psql 'postgresql://", "it tells how to connect")
@@ -174,7 +177,7 @@ def check_connection(output):
             check=False).stdout.split()
 
     length = {path.stem: len(read_rows(path)) for path in FILES.glob("series/*.csv")}
-    is_(ask("SELECT count(*) FROM demo.analytics_data"), [str(sum(length.values()))],
+    is_(ask("SELECT count(*) FROM pynomaly.analytics_data"), [str(sum(length.values()))],
         "its servers go on, and every point is there")
     shown = re.search(r"    (SET ROLE .*;)\n    (SELECT pynomaly.set_tenant.*;)", output)
     is_(ask(*(shown.groups() if shown else ()), "SELECT count(*) FROM demo.points",

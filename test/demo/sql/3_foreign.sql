@@ -1,10 +1,6 @@
--- The documents as tables.  :uri names the MongoDB server.
+-- The documents as tables of our own, beside those of attach_mongo.
 CREATE SCHEMA demo;
 COMMENT ON SCHEMA demo IS 'pynomaly_store: the demonstration';
-
-CREATE SERVER demo_mongo FOREIGN DATA WRAPPER pynomaly_mongo
-    OPTIONS (uri :'uri');
-CREATE USER MAPPING FOR CURRENT_USER SERVER demo_mongo;
 
 -- By hand: the columns that are wanted, wherever they are in a document.
 CREATE FOREIGN TABLE demo.analytics_data (
@@ -16,12 +12,12 @@ CREATE FOREIGN TABLE demo.analytics_data (
     metric    text      OPTIONS (field 'metric_name') COLLATE "C",
     value     float8
 )
-SERVER demo_mongo
-OPTIONS (database 'pynomaly_demo', collection 'analytics_data');
+SERVER pynomaly_mongo
+OPTIONS (collection 'analytics_data');
 
 -- By one command: columns and types are found by looking at the documents.
 IMPORT FOREIGN SCHEMA pynomaly_demo LIMIT TO (training_metrics)
-    FROM SERVER demo_mongo INTO demo;
+    FROM SERVER pynomaly_mongo INTO demo;
 
 -- PostgreSQL has no row-level security for foreign tables.  Tenants read views,
 -- which run with their owner's rights and show the current tenant's documents.

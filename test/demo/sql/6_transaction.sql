@@ -1,0 +1,18 @@
+-- One transaction over rows and documents, and its end.
+BEGIN;
+INSERT INTO pynomaly.datasets (tenant_id, name)
+VALUES ('11111111-1111-4111-8111-111111111111', 'never there');
+SELECT pynomaly.insert_document('pynomaly_mongo', 'analytics_data',
+    '{"tenant_id": "11111111-1111-4111-8111-111111111111", "metric_name": "never there",
+      "tags": {"dataset": "never there"}}') \g /dev/null
+SELECT * FROM pynomaly.update_documents('pynomaly_mongo', 'training_metrics',
+    '{"status": "completed"}', '{"$set": {"status": "never so"}}');
+
+SELECT (SELECT count(*) FROM pynomaly.datasets WHERE name = 'never there') AS datasets,
+    (SELECT count(*) FROM pynomaly.analytics_data WHERE metric_name = 'never there') AS points,
+    pynomaly.count_documents('pynomaly_mongo', 'training_metrics', '{"status": "never so"}') AS jobs_changed;
+ROLLBACK;
+
+SELECT (SELECT count(*) FROM pynomaly.datasets WHERE name = 'never there') AS datasets,
+    (SELECT count(*) FROM pynomaly.analytics_data WHERE metric_name = 'never there') AS points,
+    pynomaly.count_documents('pynomaly_mongo', 'training_metrics', '{"status": "never so"}') AS jobs_changed;
