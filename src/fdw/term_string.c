@@ -55,6 +55,7 @@ typedef struct StringRule
 static PnsTerm *compile_rule(const StringRule *rule, Oid collation, List *exprs,
 							 PnsTermCompiler *compiler);
 static PnsTerm *compile_concat(List *exprs, bool skips_null, PnsTermCompiler *compiler);
+static PnsTerm *or_empty(PnsTerm *arg);
 static PnsTerm *compile_replace(List *exprs, PnsTermCompiler *compiler);
 static PnsTerm *compile_substring(List *exprs, PnsTermCompiler *compiler);
 static int	size_of_part(int size, const PnsTerm *characters);
@@ -194,7 +195,6 @@ compile_concat(List *exprs, bool skips_null, PnsTermCompiler *compiler)
 	List	   *args = compile_args(exprs, compiler);
 	StringInfoData names;
 	StringInfoData sizes;
-	PnsTerm    *term;
 	int64		size = 0;
 	bool		limited = true;
 	int			n = 0;
@@ -209,30 +209,35 @@ compile_concat(List *exprs, bool skips_null, PnsTermCompiler *compiler)
 	{
 		PnsTerm    *arg = (PnsTerm *) lfirst(lc);
 		const char *separator = n++ > 0 ? ", " : "";
-		bool		may_skip = skips_null && !arg->never_null;
 
 		if (arg->class != PNS_CLASS_TEXT)
 			return NULL;
 		limited = limited && arg->size > 0;
 		size += arg->size;
-		appendStringInfo(&names, may_skip ? "%s{$ifNull: [#%d, '']}" : "%s#%d", separator, n);
-		appendStringInfo(&sizes,
-						 may_skip ? "%s{$strLenBytes: {$ifNull: [#%d, '']}}" : "%s{$strLenBytes: #%d}",
-						 separator, n);
+		appendStringInfo(&names, "%s#%d", separator, n);
+		appendStringInfo(&sizes, "%s{$strLenBytes: #%d}", separator, n);
+		if (skips_null && !arg->never_null)
+			lfirst(lc) = or_empty(arg);
 	}
-	limited = limited && size <= LONGEST_STRING;
-
-	term = make_string(args,
-					   limited ? psprintf("{$concat: [%s]}", names.data) :
+	if (limited && size <= LONGEST_STRING)
+		return make_string(args, psprintf("{$concat: [%s]}", names.data), false, size);
+	return make_string(args,
 					   psprintf("{$cond: [{$lte: [{$add: [%s]}, %d]}, {$concat: [%s]}, null]}",
 								sizes.data, LONGEST_STRING, names.data),
-					   !limited, limited ? size : 0);
-	if (skips_null)
-	{
-		term->checks_null = false;
-		term->never_null = limited;
-		term->strict = false;
-	}
+					   true, 0);
+}
+
+/*
+ * or_empty makes the empty string of NULL.
+ */
+static PnsTerm *
+or_empty(PnsTerm *arg)
+{
+	PnsTerm    *term = pns_term_make_call(TEXTOID, list_make1(arg), "{$ifNull: [#1, '']}",
+										  false, false);
+
+	term->never_null = true;
+	term->strict = false;
 	return term;
 }
 

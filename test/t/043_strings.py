@@ -99,7 +99,7 @@ def rows(db):
 
 def large(db):
     """What would be too long for MongoDB is computed here."""
-    for condition in ("length(s || s) = 18000000", "concat(s, 'x', s) LIKE 'a%'",
+    for condition in ("length(s || s) = 18000000", "concat(s, 'x', s) LIKE 'a%'", "length(concat(s, t, s)) = 18000000",
                       "length(replace(s, 'a', 'bb')) = 18000000", "length(s || 'x') = 9000001",
                       "right(lower(s), 1) = 'a'"):
         is_(db.rows(f"SELECT _id FROM huge WHERE {condition}"), [(1,)], f"a string of 9 MB: {condition}")
@@ -136,7 +136,7 @@ def main():
         options = {"database": db.name, "on_mismatch": "null"}
         db.foreign_table("mixed", "real", COLUMNS, **options)
         for name in ("few", "huge"):
-            db.foreign_table(name, "real", '_id int, s text COLLATE "C"', **options)
+            db.foreign_table(name, "real", '_id int, s text COLLATE "C", t text', **options)
         db.foreign_table("strict", "real", '_id int, s text COLLATE "C"',
                          **{**options, "on_mismatch": "error"})
         check(db, "mixed", CONDITIONS)
