@@ -57,6 +57,7 @@ pns_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignInsert = pnsEndForeignInsert;
 	routine->IsForeignRelUpdatable = pnsIsForeignRelUpdatable;
 	routine->ExplainForeignModify = pnsExplainForeignModify;
+	routine->ExecForeignTruncate = pnsExecForeignTruncate;
 
 	/* statistics */
 	routine->AnalyzeForeignTable = pnsAnalyzeForeignTable;

@@ -6,7 +6,7 @@
  * modify_plan.c decides what may be written and how; modify.c begins and ends
  * what a statement writes to one table, and sends it; modify_row.c makes
  * documents and updates of rows; modify_insert.c and modify_update.c are given
- * the rows; and modify_scan.c brings the _id of a row that is going to be
+ * the rows; modify_truncate.c needs none; and modify_scan.c brings the _id of a row that is going to be
  * written up through the plan.
  *
  *-------------------------------------------------------------------------
@@ -127,5 +127,9 @@ extern void pns_modify_begin_update(PnsModify *modify, ModifyTableState *mtstate
 									ResultRelInfo *rinfo);
 extern void pns_modify_watch_rows(ModifyTableState *mtstate);
 extern int64 pns_modify_finish(PnsModify *modify);
+
+/* ---------- modify_truncate.c ---------- */
+
+extern void pnsExecForeignTruncate(List *rels, DropBehavior behavior, bool restart_seqs);
 
 #endif							/* PNS_FDW_MODIFY_H */
