@@ -2,7 +2,7 @@
 # which has a "check" of its own and needs PostgreSQL to be there already.
 #
 #   make check [TESTS="fdw/ t/001"]    every test, or those with such a path
-#   make check-deep                    with 100,000 random queries
+#   make check-deep                    with 100,000 random queries, 20,000 sequences of writes
 #   make check-matrix                  on later releases of Debian, in chroots
 #   make demo, make demo-stop          the demonstration
 #   make indent                        the C files in pgindent's form
@@ -24,7 +24,7 @@ check: prepare
 	@$(TEST_PYTHON) test/run.py $(TESTS)
 
 check-deep: prepare
-	@$(TEST_PYTHON) test/run.py --queries 100000 $(TESTS)
+	@$(TEST_PYTHON) test/run.py --queries 100000 --sequences 20000 $(TESTS)
 
 check-matrix:
 	@test/servers/prepare debootstrap

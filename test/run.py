@@ -22,7 +22,7 @@ from servers.stack import Stack
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(ROOT, "build", "check")
 SECONDS_PER_FILE = 1200                 # and then a test hangs
-SECONDS_PER_QUERY = 0.5                 # of the differential test, besides
+SECONDS_PER_QUERY = 0.5                 # of the differential tests, besides
 SEED = 20240229
 STANDALONE_SHARE = 5                    # of the queries, run there as well
 SHOWN_LINES, SHOWN_COLUMNS = 100, 300
@@ -38,10 +38,11 @@ class Failure(Exception):
 class Run:
     """The state of one run: where things are, and what was counted."""
 
-    def __init__(self, stack, words, queries):
+    def __init__(self, stack, words, queries, sequences):
         self.stack = stack
         self.words = words
         self.queries = queries
+        self.sequences = sequences
         self.tree = stack.path("tree")
         self.passed = self.failed = 0
 
@@ -244,6 +245,7 @@ def run_everything(run):
         for name in sorted(glob.glob(pattern, root_dir=run.tree)):
             run_tap(run, name, [sys.executable, name])
     run_differential(run, "test/differential/run.py", run.queries, SEED)
+    run_writes(run, "session,outbox", run.sequences * 2 // 3)
     if not os.environ.get("MONGO_URI"):
         run_standalone(run)
 
@@ -255,14 +257,24 @@ def run_differential(run, name, queries, seed, **changes):
             SECONDS_PER_FILE + queries * SECONDS_PER_QUERY, **changes)
 
 
+def run_writes(run, modes, sequences, suffix="", **changes):
+    """Run the differential test of writing, in some transaction modes."""
+    run_tap(run, "test/differential/writes.py" + suffix,
+            [sys.executable, "test/differential/writes.py", "--modes", modes,
+             "--sequences", str(sequences), "--seed", str(SEED)],
+            SECONDS_PER_FILE + sequences * SECONDS_PER_QUERY, **changes)
+
+
 def run_standalone(run):
-    """Run the differential test on a server without a replica set."""
+    """Run the differential tests on a server without a replica set."""
     name = "test/differential/run.py standalone"
-    if run.wants(name):
+    if run.wants(name) or run.wants("test/differential/writes.py standalone"):
         server = run.stack.start_one(Secantus(
             run.stack.path("standalone"), run.stack.python, standalone=True))
         run_differential(run, name, run.queries // STANDALONE_SHARE, SEED + 1,
                          MONGO_URI=server.uri)
+        run_writes(run, "none", run.sequences // 3, " standalone",
+                   MONGO_URI=server.uri)
 
 
 def keep_server_logs(stack):
@@ -293,6 +305,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--queries", type=int, default=3000,
                         help="how many the differential test makes up")
+    parser.add_argument("--sequences", type=int, default=1000,
+                        help="how many the one of writing makes up")
     parser.add_argument("words", nargs="*",
                         help="run only tests whose path has one of these in it")
     arguments = parser.parse_args()
@@ -302,7 +316,7 @@ def main():
 
     began = time.monotonic()
     with Stack(os.environ.get("PG_CONFIG", "pg_config")) as stack:
-        run = Run(stack, arguments.words, arguments.queries)
+        run = Run(stack, arguments.words, arguments.queries, arguments.sequences)
         copy_tree(run.tree)
         stack.start()
         try:

@@ -62,7 +62,7 @@ class Session:
         results, error = [], None
         while (result := _next_result(pgconn)) is not None:
             if result.status == pq.ExecStatus.TUPLES_OK:
-                results.append(_read_result(result))
+                results.append(read_result(result))
             elif result.status == pq.ExecStatus.FATAL_ERROR:
                 error = _read_error(result)
         if error and pgconn.status != pq.ConnStatus.OK:
@@ -82,7 +82,8 @@ def _next_result(pgconn):
     return pgconn.get_result()
 
 
-def _read_result(result):
+def read_result(result):
+    """Return the types and the rows of a result."""
     types = [
         (result.ftype(column), result.fmod(column)) for column in range(result.nfields)
     ]
@@ -122,7 +123,7 @@ def _show_cell(cell):
     return "NULL" if cell is None else repr(cell)
 
 
-def _loosen(types, row):
+def loosen(types, row):
     """Let one value stand for all that are equal to it."""
     return tuple(
         _loosen_cell(type_, cell) if cell is not None else None
@@ -199,7 +200,7 @@ def _pair_up(rows, floats):
 def _rows(query, result):
     types, rows = result
     if query.loose:
-        rows = [_loosen(types, row) for row in rows]
+        rows = [loosen(types, row) for row in rows]
     if query.ordered:
         return rows
     return sorted(rows, key=lambda row: [(cell is None, cell or "") for cell in row])
