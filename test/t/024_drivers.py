@@ -74,7 +74,7 @@ def with_psycopg(db, binary):
                     cursor.execute("SELECT pynomaly.set_tenant(%s)", (tenant,))
                 found = cursor.execute(rows.insert(table, row), list(row.values())).fetchone()
                 key = next(name for name in ("id", "key", "name", "parent", "tenant_id", "role",
-                                             "resource") if name in found)
+                                             "resource", *row) if name in found)
                 again = cursor.execute(f"SELECT * FROM pynomaly.{table} WHERE {key} = %s",
                                        (found[key],)).fetchall()
             return found, found in again and all(
