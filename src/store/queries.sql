@@ -4,7 +4,7 @@
 
 -- Every function here runs with the caller's rights, so that row-level
 -- security shows it the rows of the current tenant, or of all tenants to
--- pynomaly_admin.  Reading functions are written in SQL-standard form: their
+-- pynomaly_admin.  Most reading functions are in SQL-standard form: their
 -- names were resolved when they were made, whatever the search_path, and the
 -- planner inlines them, so that a filter that is not given costs nothing and
 -- one that is finds its index.
