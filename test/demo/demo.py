@@ -171,11 +171,8 @@ class Demo:
                   "ORDER BY collection")
 
     def load_documents(self):
-        """Store the documents: points are copied here and inserted there, batch by batch."""
+        """Store the documents: points by COPY, training metrics by a function."""
         with psycopg.connect(self.uri, autocommit=True) as connection:
-            connection.execute(
-                'CREATE TEMP TABLE points (tenant_id text, "timestamp" timestamptz, '
-                "metric_name text, value float8, tags jsonb, metadata jsonb)")
             for tenant, (_, datasets) in data.TENANTS.items():
                 for dataset in datasets:
                     points = data.points(tenant, dataset)
@@ -263,15 +260,12 @@ class Demo:
 
 def copy_points(connection, points):
     """Store points, in one transaction."""
-    connection.execute("TRUNCATE points")
-    with connection.cursor() as cursor, cursor.copy("COPY points FROM STDIN") as copy:
+    with connection.cursor() as cursor, cursor.copy(
+            'COPY pynomaly.analytics_data (tenant_id, "timestamp", metric_name, value, '
+            "tags, metadata) FROM STDIN") as copy:
         for point in points:
             copy.write_row([Jsonb(field) if isinstance(field, dict) else field
                             for field in point.values()])
-    connection.execute(
-        "SELECT pynomaly.insert_documents('pynomaly_mongo', 'analytics_data', "
-        "array_agg(to_jsonb(p) || jsonb_build_object('timestamp', jsonb_build_object("
-        "'$date', p.\"timestamp\")))) FROM points p")
 
 
 def save_work(connection, datasets):

@@ -431,6 +431,9 @@ def both_sides(db):
         session.execute("""SELECT pynomaly.insert_document('pynomaly_mongo', 'training_metrics', '{"job_id": "k"}')""")
         is_(session.execute("SELECT count(*) FROM pynomaly.training_metrics").fetchone(), (2,),
             "a foreign table sees what a function wrote in the same transaction")
+        session.execute("INSERT INTO pynomaly.training_metrics (job_id) VALUES ('l')")
+        is_(session.execute("SELECT pynomaly.count_documents('pynomaly_mongo', 'training_metrics')").fetchone(), (3,),
+            "and a function what was inserted into the table")
         session.rollback()
     is_(db.value("SELECT count(*) FROM pynomaly.training_metrics"), 1, "rolled back")
 

@@ -2,9 +2,9 @@
 BEGIN;
 INSERT INTO pynomaly.datasets (tenant_id, name)
 VALUES ('11111111-1111-4111-8111-111111111111', 'never there');
-SELECT pynomaly.insert_document('pynomaly_mongo', 'analytics_data',
-    '{"tenant_id": "11111111-1111-4111-8111-111111111111", "metric_name": "never there",
-      "tags": {"dataset": "never there"}}') \g /dev/null
+INSERT INTO pynomaly.analytics_data (tenant_id, "timestamp", metric_name, value, tags)
+VALUES ('11111111-1111-4111-8111-111111111111', '2025-01-01', 'never there', 1,
+        '{"dataset": "never there"}');
 SELECT * FROM pynomaly.update_documents('pynomaly_mongo', 'training_metrics',
     '{"status": "completed"}', '{"$set": {"status": "never so"}}');
 
