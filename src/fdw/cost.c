@@ -33,8 +33,8 @@
 #define FIND_COST 0.2
 #define OPERATOR_FACTOR 5.0
 
-/* What makes a column's value of a field, in operations. */
-#define VALUE_OPERATORS 2
+/* What makes a key to sort by of a field, in operations. */
+#define KEY_OPERATORS 2
 
 /* fdw_tuple_cost is for a document of up to so many bytes. */
 #define TUPLE_BYTES 256.0
@@ -106,7 +106,8 @@ pns_cost_ordered(const PnsRelation *relation, List *pathkeys, double *rows,
 	Cost		in_order = Max(relation->work, relation->rel->tuples * FIND_COST);
 
 	if (!pns_order_is_plain(relation, pathkeys))
-		sort += pns_cost_compute(relation->fetched, list_length(pathkeys));
+		sort += relation->fetched * list_length(pathkeys) * KEY_OPERATORS *
+			OPERATOR_FACTOR * cpu_operator_cost;
 	*rows = relation->kind == PNS_RELATION_GROUP ? relation->rows : relation->rel->rows;
 	*startup_cost = relation->startup_cost;
 	*total_cost = relation->total_cost;
@@ -119,17 +120,6 @@ pns_cost_ordered(const PnsRelation *relation, List *pathkeys, double *rows,
 		*startup_cost += relation->work + sort;
 		*total_cost += sort;
 	}
-}
-
-/*
- * pns_cost_compute estimates what it costs a server to compute so many values
- * of each of its rows, to sort or to group by: each is looked at and converted
- * first.
- */
-Cost
-pns_cost_compute(double rows, int nvalues)
-{
-	return rows * nvalues * VALUE_OPERATORS * OPERATOR_FACTOR * cpu_operator_cost;
 }
 
 /*

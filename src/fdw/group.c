@@ -379,9 +379,8 @@ add_path_of(PlannerInfo *root, PnsRelation *relation, PathTarget *target, List *
 
 	cost_qual_eval(&checks, relation->checked_having, root);
 	relation->startup_cost = input->startup_cost + checks.startup + target->cost.startup +
-		input->work + rows * cpu_operator_cost +
-		pns_cost_compute(rows, list_length(relation->keys) +
-						 list_length(relation->aggregates));
+		input->work + rows * cpu_operator_cost *
+		(1 + list_length(relation->keys) + list_length(relation->aggregates));
 	relation->total_cost = relation->startup_cost +
 		pns_cost_transfer(relation, relation->fetched) +
 		relation->fetched * (cpu_tuple_cost + checks.per_tuple) +

@@ -236,7 +236,6 @@ extern void pns_cost_ordered(const PnsRelation *relation, List *pathkeys, double
 							 Cost *startup_cost, Cost *total_cost);
 extern Cost pns_cost_transfer(const PnsRelation *relation, double documents);
 extern Cost pns_cost_compare(const PnsRelation *relation, List *conditions, double keys);
-extern Cost pns_cost_compute(double rows, int nvalues);
 extern Cost pns_cost_examine(const PnsRelation *relation);
 extern bool pns_relation_has_index(const PnsRelation *relation, const char *path);
 
