@@ -148,7 +148,7 @@ KINDS = {
         "jsonb",
         ("'{}'", "'[]'", "'1'", "'\"a\"'", "'{\"a\": 1, \"b\": [1, 2.5, null]}'", "'5000000000'",
          "'{\"$set\": {\"a.b\": \"$x\"}}'", "'{\"\": true}'", "'[{\"k\": 1.0}]'",
-         "'{\"$oid\": \"5381ccf9d6d81c8e5bf0114d\"}'"),
+         "'[{\"$oid\": \"5381ccf9d6d81c8e5bf0114d\"}]'"),
         ("jsonb_build_object('k', {c})", "jsonb_build_array({c}, 1)", "{d}",
          "CASE jsonb_typeof({c}) WHEN 'object' THEN {c} || '{\"z\": 1}' ELSE {c} END"),
         NULLS + SHOWN + ("{c} = {v}", "{c} ? 'a'", "jsonb_typeof({c}) = 'object'"),
