@@ -512,6 +512,18 @@ def writers(o):
     o.apply()
     o.clear()
 
+    db.execute("CREATE SERVER m2 FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS "
+               "(host '127.0.0.1', port '1', transaction_mode 'outbox')")
+    db.execute("CREATE USER MAPPING FOR CURRENT_ROLE SERVER m2")
+    with db.main.transaction():
+        db.execute(f"SELECT pynomaly.insert_document({docs}, '{{\"_id\": 6}}')")
+        db.execute("SELECT pynomaly.insert_document('m2', 'ours.docs', '{\"_id\": 6}')")
+    throws(lambda: o.apply(), "08001", "a server that does not answer is an error",
+           message="m2", hint="1 have been applied")
+    is_(db.rows("SELECT server::text, pending FROM pynomaly.stat_outbox"), [("m2", 1)],
+        "a transaction writes to two servers, and one does not wait for the other")
+    o.clear()
+
     one = db.connect(autocommit=False)
     one.execute(f"SELECT pynomaly.insert_document({docs}, '{{\"_id\": 7}}')")
     one.execute("PREPARE TRANSACTION 'ours'")
@@ -585,6 +597,38 @@ def same_document(o):
     is_({d["_id"]: d["n"] for d in o.documents()[:3]}, last,
         "of many writers the last to commit wins, document by document")
     is_(o.left(), 0, "nothing is left")
+    o.clear()
+
+
+def foreign_tables(o):
+    """Statements on foreign tables go through the outbox, too."""
+    db = o.db
+    db.foreign_table("docs", "m", "_id int, n int, s text", database="ours", collection="docs")
+    db.execute("CREATE TABLE heap (_id int PRIMARY KEY, n int, s text)")
+    inserted = "SELECT i, i * 2, 's' || i FROM generate_series(1, 20000) AS i"
+    db.execute(f"INSERT INTO docs {inserted}")
+    db.execute(f"INSERT INTO heap {inserted}")
+    is_(db.value("SELECT count(*) FROM docs"), 0, "a statement's rows are not there yet")
+    is_(o.apply(), (20000, 0), "20,000 rows are applied")
+    for statement in ("UPDATE {} SET n = n + 1 WHERE _id % 3 = 0", "DELETE FROM {} WHERE _id % 7 = 0",
+                      "UPDATE {} SET s = NULL, n = _id WHERE _id BETWEEN 100 AND 5000",
+                      "INSERT INTO {} VALUES (7, 1, 'again') RETURNING s"):
+        with db.main.transaction():
+            db.execute(statement.format("docs"))
+            db.execute(statement.format("heap"))
+            try:
+                with db.main.transaction():
+                    db.execute("UPDATE docs SET n = -1")
+                    raise KeyError
+            except KeyError:
+                pass
+        o.apply()
+        is_(db.rows("SELECT * FROM docs EXCEPT SELECT * FROM heap"), [],
+            f"equal to a local table after {statement.format('docs')}")
+        is_(db.value("SELECT count(*) FROM docs"), db.value("SELECT count(*) FROM heap"),
+            "with as many rows")
+    db.execute("DROP FOREIGN TABLE docs")
+    db.execute("DROP TABLE heap")
     o.clear()
 
 
@@ -695,6 +739,7 @@ with database() as db, secantus(fail_points=True) as mongo:
         again(o)
         side_by_side(o)
         rights(o)
+        foreign_tables(o)
         db.execute(f"ALTER SYSTEM SET pynomaly_store.outbox_command_timeout = {TIMEOUT}")
         db.execute("SELECT pg_reload_conf()")
         failures(o, mongo)
