@@ -283,11 +283,13 @@ extern int64 pns_mongo_connect_deadline(const PnsConnection *connection);
 extern void pns_mongo_end_use(PnsConnection *connection, bool aborted);
 extern PnsConnection *pns_mongo_next_connection(HASH_SEQ_STATUS *scan, bool first);
 
+/* in member.c */
+extern void pns_mongo_find_writer(PnsConnection *connection);
+
 /* in transaction.c */
 extern void pns_mongo_watch_transactions(void);
 extern PnsRoute pns_mongo_route(PnsConnection *connection);
 extern void pns_mongo_check_transaction(PnsConnection *connection);
-extern void pns_mongo_find_writer(PnsConnection *connection);
 extern void pns_mongo_note_write(PnsConnection *connection);
 extern void pns_mongo_lose_transaction(PnsConnection *connection, const char *reason);
 

@@ -79,11 +79,11 @@ pns_mongo_write(PnsConnection *connection, const PnsWriteBatch *batch)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext scratch;
 	Portion		portion = {0, 0};
-	bool		collects;
+	bool		in_transaction;
 
 	pns_mongo_begin_write(connection);
 	check_sizes(connection, batch);
-	collects = batch->collects && connection->transaction.state == PNS_TRANSACTION_NONE;
+	in_transaction = connection->transaction.state != PNS_TRANSACTION_NONE;
 
 	scratch = AllocSetContextCreate(caller, "pynomaly_store write", ALLOCSET_DEFAULT_SIZES);
 	while (next_portion(connection, batch, &portion))
@@ -95,11 +95,11 @@ pns_mongo_write(PnsConnection *connection, const PnsWriteBatch *batch)
 		MemoryContextSwitchTo(caller);
 		read_reply(connection, batch, &portion, reply, &result);
 		MemoryContextReset(scratch);
-		if (result.errors != NIL && (batch->ordered || connection->transaction.state != PNS_TRANSACTION_NONE))
+		if (result.errors != NIL && (batch->ordered || in_transaction))
 			break;
 	}
 	MemoryContextDelete(scratch);
-	if (result.errors != NIL && !collects)
+	if (result.errors != NIL && (in_transaction || !batch->collects))
 		pns_mongo_throw_write_error(linitial(result.errors));
 	return result;
 }

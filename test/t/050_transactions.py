@@ -63,12 +63,9 @@ class Block:
             self.connection.execute("ROLLBACK")
 
 
-def insert(connection, *ids, server="docs"):
+def insert(connection, *ids, table="docs"):
     """Insert documents."""
-    connection.execute(
-        "SELECT pynomaly.insert_documents(%s, 'd.c', array_agg(pg_catalog.jsonb_build_object("
-        "'_id', i, 'n', 0) ORDER BY place)) FROM unnest(%s::int[]) WITH ORDINALITY u(i, place)",
-        [server, list(ids)])
+    connection.execute(f"INSERT INTO {table} SELECT i, 0 FROM unnest(%s::int[]) i", [list(ids)])
 
 
 def insert_wide(connection, server, number, one_more=0):
@@ -78,12 +75,6 @@ def insert_wide(connection, server, number, one_more=0):
         "SELECT pynomaly.insert_documents(%s, 'd.c', array_agg(jsonb_build_object("
         "'_id', i, 't', repeat('x', %s + (i = %s)::int)))) FROM generate_series(1, %s) i",
         [server, room, one_more, number])
-
-
-def update(connection, number, change):
-    """Change the document of an id."""
-    connection.execute("SELECT pynomaly.update_document('docs', 'd.c', "
-                       "jsonb_build_object('_id', %s), %s)", [number, change])
 
 
 def count(connection, where="true", table="docs"):
@@ -102,8 +93,8 @@ def commits_and_rolls_back(side, db):
     is_(side.ids(), [1, 2], "the commit commits on both sides")
     with Block(db.main) as block:
         insert(block, 3)
-        update(block, 1, '{"$set": {"n": 5}}')
-        block.execute("SELECT pynomaly.delete_document('docs', 'd.c', '{\"_id\": 2}')")
+        block.execute("UPDATE docs SET n = 5 WHERE _id = 1")
+        block.execute("DELETE FROM docs WHERE _id = 2")
         is_(block.execute("SELECT _id, n FROM docs ORDER BY _id").fetchall(),
             [(1, 5), (3, 0)], "inserts, updates and deletes are seen within")
         block.execute("ROLLBACK")
@@ -111,9 +102,7 @@ def commits_and_rolls_back(side, db):
         "ROLLBACK undoes them all")
     insert(db.main, 4)
     is_(side.ids(), [1, 2, 4], "a statement of its own commits")
-    throws(lambda: db.execute("SELECT pynomaly.insert_document('docs', 'd.c', "
-                              "jsonb_build_object('_id', i, 'n', 1 / (8 - i))) "
-                              "FROM generate_series(5, 9) i"),
+    throws(lambda: db.execute("INSERT INTO docs SELECT i, 1 / (8 - i) FROM generate_series(5, 9) i"),
            "22012", "an error of ours in the middle of a statement")
     is_(side.ids(), [1, 2, 4], "leaves nothing of it")
     throws(lambda: insert(db.main, 5, 1, 6), "23505", "an error of the server in the middle",
@@ -216,7 +205,7 @@ def savepoints(side, db):
     db.execute("""
         CREATE FUNCTION put_or_not(id int) RETURNS boolean LANGUAGE plpgsql AS $$
         BEGIN
-            PERFORM pynomaly.insert_document('docs', 'd.c', jsonb_build_object('_id', id));
+            INSERT INTO docs VALUES (id, 0);
             RETURN true;
         EXCEPTION WHEN unique_violation THEN
             RETURN false;
@@ -238,7 +227,7 @@ def procedures(side, db):
         DO $$
         BEGIN
             FOR i IN 1 .. 6 LOOP
-                PERFORM pynomaly.insert_document('docs', 'd.c', jsonb_build_object('_id', i));
+                INSERT INTO docs VALUES (i, 0);
                 IF i % 2 = 0 THEN COMMIT; ELSE ROLLBACK; END IF;
             END LOOP;
         END $$""")
@@ -277,7 +266,7 @@ def isolation(side, db):
         side.collection.insert_one({"_id": 3, "n": 0})
         is_(count(block), 2, "all statements see one snapshot")
         side.collection.update_one({"_id": 1}, {"$set": {"n": 7}})
-        throws(lambda: update(block, 1, '{"$inc": {"n": 1}}'), "40001",
+        throws(lambda: block.execute("UPDATE docs SET n = n + 1 WHERE _id = 1"), "40001",
                "and to write what others have written since is refused",
                detail="code 112")
     is_(side.collection.find_one({"_id": 1})["n"], 7, "so that nothing is lost")
@@ -297,17 +286,21 @@ def conflicts(side, db):
     side.fresh(1)
     retries = []
 
-    def work(connection):
+    def work(connection, statement):
         for _ in range(rounds):
             while True:
                 try:
-                    update(connection, 1, '{"$inc": {"n": 1}}')
+                    connection.execute(statement)
                     break
                 except psycopg.Error as error:
                     retries.append(error.sqlstate)
                     time.sleep(0.01)
 
-    threads = [threading.Thread(target=work, args=[db.connect()]) for _ in range(sessions)]
+    # in one command, and by reading the document and writing what it is to be
+    statements = ["UPDATE docs SET n = n + 1 WHERE _id = 1",
+                  "UPDATE docs SET n = n + (random() >= 0)::int WHERE _id = 1"]
+    threads = [threading.Thread(target=work, args=[db.connect(), statements[number % 2]])
+               for number in range(sessions)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -316,8 +309,8 @@ def conflicts(side, db):
         f"{sessions} sessions add one at a time to the exact sum")
     is_(set(retries) - {"40001"}, set(), "and where they had to retry, they were told so by 40001")
     with Block(db.main) as one, Block(db.connect()) as two:
-        update(one, 1, '{"$set": {"n": 1}}')
-        throws(lambda: update(two, 1, '{"$set": {"n": 2}}'), "40001",
+        one.execute("UPDATE docs SET n = 1 WHERE _id = 1")
+        throws(lambda: two.execute("UPDATE docs SET n = 2 WHERE _id = 1"), "40001",
                "the second of two writers fails at once", detail="code 112")
         one.execute("COMMIT")
     is_(side.collection.find_one({"_id": 1})["n"], 1, "and the first has its way")
@@ -333,7 +326,7 @@ def two_servers(side, db):
             is_((count(block), count(block, table="others")), (0, 1), "reading both is fine")
             insert(block, 1)
             is_(count(block, table="others"), 1, "after writing to one as well")
-            throws(lambda: insert(block, 2, server="others"), "0A000", "writing to both is refused",
+            throws(lambda: insert(block, 2, table="others"), "0A000", "writing to both is refused",
                    message='cannot write to MongoDB server "others"',
                    detail='"docs"', hint="outbox")
         is_((side.ids(), there.ids()), ([], [1]), "and nothing is written to either")
@@ -341,13 +334,13 @@ def two_servers(side, db):
             block.execute("SAVEPOINT s")
             insert(block, 1)
             block.execute("ROLLBACK TO s")
-            insert(block, 2, server="others")
+            insert(block, 2, table="others")
             block.execute("COMMIT")
         is_((side.ids(), there.ids()), ([], [1, 2]), "a write that was undone does not count")
         db.execute("ALTER SERVER others OPTIONS (ADD transaction_mode 'none')")
         with Block(db.main) as block:
             insert(block, 1)
-            insert(block, 3, server="others")
+            insert(block, 3, table="others")
             block.execute("COMMIT")
         is_((side.ids(), there.ids()), ([1], [1, 2, 3]),
             "where one is in mode none, it makes no promise to break")
@@ -410,7 +403,7 @@ def mode_none(db, server):
     side = Side(db, server, "loose", transaction_mode="none")
     side.fresh()
     with Block(db.main) as block:
-        insert(block, 1, server="loose")
+        insert(block, 1, table="loose")
         is_(side.ids(), [1], "mode none writes at once")
     is_(side.ids(), [1], "and ROLLBACK does not undo it")
     side.fresh()
@@ -423,8 +416,7 @@ def refusals(side, db):
     side.client.d.drop_collection("c")
     side.client.d.create_collection("c", validator={"n": {"$not": {"$gte": 100}}})
     side.fresh(1)
-    throws(lambda: db.execute("SELECT pynomaly.insert_documents('docs', 'd.c', "
-                              "ARRAY['{\"_id\": 2}', '{\"_id\": 3, \"n\": 200}']::jsonb[])"), "23514",
+    throws(lambda: db.execute("INSERT INTO docs VALUES (2, 1), (3, 200)"), "23514",
            "a validator's refusal", message=r'violates the validator of MongoDB collection "d\.c"',
            detail=r"^Operation 2 of 2, _id 3\. .*code 121.* Details: \{.*\}\.$")
     is_(side.ids(), [1], "undoes the statement")
@@ -506,7 +498,7 @@ def faults_before(side, db):
     with Block(db.main) as block:
         insert(block, 1)
         side.fail("insert", blockConnection=True, blockTimeMS=1500)
-        running = Background(block, "SELECT pynomaly.insert_document('docs', 'd.c', '{\"_id\": 2}')")
+        running = Background(block, "INSERT INTO docs VALUES (2, 0)")
         time.sleep(0.3)
         seconds, state = running.cancel()
         is_(state, "57014", "a write can be cancelled")
@@ -552,8 +544,8 @@ def on_the_wire(db):
         ok("txnNumber" not in server.commands("aggregate")[0],
            "reading alone begins no transaction")
         with Block(db.main) as block:
-            insert(block, 1, server="wire")
-            insert(block, 2, server="wire")
+            insert(block, 1, table="wired")
+            insert(block, 2, table="wired")
             block.execute("SELECT * FROM wired").fetchall()
             block.execute("COMMIT")
         first, second = server.commands("insert")
@@ -570,7 +562,7 @@ def on_the_wire(db):
            "the commit alone has a write concern, the majority's", commit)
         is_(server.commands("abortTransaction"), [], "nothing is aborted")
         with Block(db.main) as block:
-            insert(block, 3, server="wire")
+            insert(block, 3, table="wired")
         ok(len(server.commands("abortTransaction")) == 1 and
            len(server.commands("commitTransaction")) == 1, "ROLLBACK aborts")
         third = server.commands("insert")[2]
@@ -582,10 +574,10 @@ def on_the_wire(db):
         is_(server.commands("aggregate")[2].get("startTransaction"), True,
             "under REPEATABLE READ reading begins one as well")
         server.on("insert", Reply({"n": 0}))
-        throws(lambda: insert(db.main, 4, server="wire"), "08P01",
+        throws(lambda: insert(db.main, 4, table="wired"), "08P01",
                "a server that says it has inserted nothing is not believed")
         server.on("insert", Reply({}))
-        throws(lambda: insert(db.main, 4, server="wire"), "08P01", "nor one that does not say")
+        throws(lambda: insert(db.main, 4, table="wired"), "08P01", "nor one that does not say")
         is_(len(server.commands("commitTransaction")), 1, "neither is committed")
 
 
