@@ -189,6 +189,7 @@ def streams():
                       "SELECT count(*) FROM pynomaly.find_documents('m', 'c')"):
             throws(lambda: db.rows(query), "57P01", "an error of a later batch is raised")
         server.script.clear()
+        server.seen.clear()
         server.on("find", Silence())
         waiting = Background(db.connect(), "SELECT pynomaly.find_documents('m', 'c')")
         server.wait_for(lambda: server.commands("find"))
