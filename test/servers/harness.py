@@ -37,7 +37,7 @@ from servers.secantus import Secantus
 
 __all__ = [
     "ok", "is_", "like", "throws", "note", "done",
-    "database", "Database", "Background", "anonymous_memory", "open_sockets",
+    "database", "Database", "Background", "anonymous_memory", "Sampler", "open_sockets",
     "mongo_client", "secantus", "Proxy",
     "ScriptedServer", "CONTINUE", "ROWS_ONLY", "Batches", "Close", "Compressed", "Delay", "Error", "Half",
     "Raw", "Reply", "Reset", "Silence", "Slowly",
@@ -247,6 +247,27 @@ def anonymous_memory(pid):
             if line.startswith("RssAnon:"):
                 return int(line.split()[1])
     raise ValueError(f"no RssAnon for process {pid}")
+
+
+class Sampler(threading.Thread):
+    """Watches the memory of a process while a statement runs in it."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid = pid
+        self.samples = []
+        self.stopping = threading.Event()
+
+    def run(self):
+        while not self.stopping.wait(0.1):
+            self.samples.append(anonymous_memory(self.pid))
+
+    def stop(self):
+        """Return the most memory in the first and the last fifth, in kB."""
+        self.stopping.set()
+        self.join()
+        fifth = max(len(self.samples) // 5, 1)
+        return max(self.samples[:fifth]), max(self.samples[-fifth:])
 
 
 def open_sockets(pid):

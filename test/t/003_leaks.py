@@ -1,6 +1,5 @@
 """Scans leave memory, sockets and server cursors as they were, however they end."""
 import datetime
-import threading
 import time
 
 import bson
@@ -71,27 +70,6 @@ def leaves_nothing(db, server, name, query, expected=None, times=SCANS, connecti
                        server.connections() <= connections),
        f"{times} times {name}: no cursor is left on the server",
        f"{len(server.cursors)} cursors, {server.connections()} connections")
-
-
-class Sampler(threading.Thread):
-    """Watches the memory of a process while a statement runs in it."""
-
-    def __init__(self, pid):
-        super().__init__(daemon=True)
-        self.pid = pid
-        self.samples = []
-        self.stopping = threading.Event()
-
-    def run(self):
-        while not self.stopping.wait(0.1):
-            self.samples.append(anonymous_memory(self.pid))
-
-    def stop(self):
-        """Return the most memory in the first and the last fifth, in kB."""
-        self.stopping.set()
-        self.join()
-        fifth = max(len(self.samples) // 5, 1)
-        return max(self.samples[:fifth]), max(self.samples[-fifth:])
 
 
 def flat(db, query, expected, name):

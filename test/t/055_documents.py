@@ -2,7 +2,6 @@
 import json
 import os
 import secrets
-import threading
 import time
 
 import psycopg
@@ -121,27 +120,6 @@ def through_the_outbox(db, client, name, uri):
 
 
 # ---------- streams ----------
-
-class Sampler(threading.Thread):
-    """Watches the memory of a process while a statement runs in it."""
-
-    def __init__(self, pid):
-        super().__init__(daemon=True)
-        self.pid = pid
-        self.samples = []
-        self.stopping = threading.Event()
-
-    def run(self):
-        while not self.stopping.wait(0.1):
-            self.samples.append(anonymous_memory(self.pid))
-
-    def stop(self):
-        """Return the most memory in the first and the last fifth, in kB."""
-        self.stopping.set()
-        self.join()
-        fifth = max(len(self.samples) // 5, 1)
-        return max(self.samples[:fifth]), max(self.samples[-fifth:])
-
 
 def flat(db, name, query):
     """Test that a statement over MANY documents has flat memory."""
