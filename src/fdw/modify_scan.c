@@ -54,14 +54,14 @@ struct PnsIdentity
 typedef struct CheckedField
 {
 	List	   *keys;			/* C strings, in UTF-8; NIL: the document */
-	char	   *expression;		/* of MongoDB */
+	const char *path;			/* or NULL */
 } CheckedField;
 
 static bool uses_system_columns(PlannerInfo *root, Index rtindex);
 static Var *find_column(List *exprs, AttrNumber attnum);
 static List *checked_columns(const PnsRelation *relation, List *clauses);
 static CheckedField *create_field(const PnsTableColumn *column);
-static void append_check(PnsBsonBuilder *builder, const char *key, const CheckedField *field,
+static void append_check(PnsBsonBuilder *builder, const CheckedField *field,
 						 PnsDocument document);
 static bool find_field(const CheckedField *field, PnsDocument document, PnsBsonValue *value,
 					   bool *is_known);
@@ -229,7 +229,8 @@ pns_identity_create(List *description, const PnsTable *table, List **paths)
 	{
 		const PnsTableColumn *column = &table->columns[lfirst_int(lc) - 1];
 
-		identity->checked = lappend(identity->checked, create_field(column));
+		if (strcmp(column->projection != NULL ? column->projection : "", "_id") != 0)
+			identity->checked = lappend(identity->checked, create_field(column));
 		*paths = lappend(*paths, column->projection);
 	}
 	return identity;
@@ -244,14 +245,12 @@ create_field(const PnsTableColumn *column)
 {
 	CheckedField *field = palloc0(sizeof(CheckedField));
 
-	if (column->projection == NULL)
-		field->expression = "$$ROOT";
-	else
+	if (column->projection != NULL)
 	{
 		/* a projection's keys have no dots of their own */
 		char	   *copy = pstrdup(column->projection);
 
-		field->expression = psprintf("$%s", column->projection);
+		field->path = column->projection;
 		for (char *key = strtok(copy, "."); key != NULL; key = strtok(NULL, "."))
 			field->keys = lappend(field->keys, key);
 	}
@@ -281,15 +280,10 @@ pns_identity_fill(const PnsIdentity *identity, Relation relation, PnsDocument do
 						RelationGetRelationName(relation))));
 	pns_bson_begin(&builder);
 	pns_bson_append_value(&builder, "_id", id);
-	if (demands && identity->checked != NIL)
+	if (demands)
 	{
-		pns_bson_open_document(&builder, "$expr");
-		pns_bson_open_array(&builder, "$and");
 		foreach(lc, identity->checked)
-			append_check(&builder, pns_bson_index(foreach_current_index(lc)),
-						 (CheckedField *) lfirst(lc), document);
-		pns_bson_close(&builder);
-		pns_bson_close(&builder);
+			append_check(&builder, (CheckedField *) lfirst(lc), document);
 	}
 	bytes = pns_bson_end(&builder);
 	datum = palloc(VARHDRSZ + bytes.size);
@@ -314,39 +308,47 @@ pns_identity_fill(const PnsIdentity *identity, Relation relation, PnsDocument do
 }
 
 /*
- * append_check appends the expression that a field is what it is in a document.
- * What lies in an array a path of MongoDB does not name; it is not compared.
+ * append_check appends the condition that a field is what it is in a document,
+ * in a form that lets the server find the document by its _id.  What lies in an
+ * array a path of MongoDB does not name; it is not compared.
  */
 static void
-append_check(PnsBsonBuilder *builder, const char *key, const CheckedField *field,
-			 PnsDocument document)
+append_check(PnsBsonBuilder *builder, const CheckedField *field, PnsDocument document)
 {
 	PnsBsonValue value;
 	bool		is_known;
 	bool		exists = find_field(field, document, &value, &is_known);
 
 	if (!is_known)
-	{
-		pns_bson_append_bool(builder, key, true);
 		return;
-	}
-	pns_bson_open_document(builder, key);
-	pns_bson_open_array(builder, "$eq");
-	if (!exists)
+	if (field->path == NULL)
 	{
-		pns_bson_open_document(builder, "0");
-		pns_bson_append_cstring(builder, "$type", field->expression);
-		pns_bson_close(builder);
-		pns_bson_append_cstring(builder, "1", "missing");
-	}
-	else
-	{
-		pns_bson_append_cstring(builder, "0", field->expression);
+		pns_bson_open_document(builder, "$expr");
+		pns_bson_open_array(builder, "$eq");
+		pns_bson_append_cstring(builder, "0", "$$ROOT");
 		pns_bson_open_document(builder, "1");
 		pns_bson_append_value(builder, "$literal", value);
 		pns_bson_close(builder);
+		pns_bson_close(builder);
+		pns_bson_close(builder);
+		return;
 	}
-	pns_bson_close(builder);
+	pns_bson_open_document(builder, field->path);
+	if (!exists)
+		pns_bson_append_bool(builder, "$exists", false);
+	else if (value.type == PNS_BSON_NULL)
+		pns_bson_append_cstring(builder, "$type", "null");
+	else
+	{
+		pns_bson_append_value(builder, "$eq", value);
+		if (value.type != PNS_BSON_ARRAY)
+		{
+			/* an array that has the value would do, too */
+			pns_bson_open_document(builder, "$not");
+			pns_bson_append_cstring(builder, "$type", "array");
+			pns_bson_close(builder);
+		}
+	}
 	pns_bson_close(builder);
 }
 
