@@ -119,6 +119,16 @@ UPDATE dataset_contents SET content = 'small';
 SELECT * FROM pg_temp.used WHERE resource = 'storage_bytes';
 DELETE FROM datasets WHERE id = :'dataset';
 SELECT * FROM pg_temp.used WHERE resource = 'storage_bytes';
+-- nobody makes a stored model small by saying so
+INSERT INTO model_artifacts (tenant_id, content, size_bytes) VALUES (:t1, repeat('x', 200000)::bytea, 0);
+:code
+INSERT INTO model_artifacts (tenant_id, content, size_bytes) VALUES (:t1, repeat('x', 100000)::bytea, 0)
+RETURNING size_bytes;
+UPDATE model_artifacts SET size_bytes = 0;
+SELECT * FROM pg_temp.used WHERE resource = 'storage_bytes';
+UPDATE model_artifacts SET storage_backend = 'aws_s3', content = NULL, size_bytes = 7;
+SELECT * FROM pg_temp.used WHERE resource = 'storage_bytes';
+DELETE FROM model_artifacts;
 RESET ROLE;
 
 -- detections of a month of UTC, which deleting does not give back

@@ -179,9 +179,9 @@ RETURNS uuid
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
     INSERT INTO pynomaly.model_artifacts AS a
-        (tenant_id, detector_id, version_id, format, content, size_bytes, checksum)
+        (tenant_id, detector_id, version_id, format, content, checksum)
     VALUES (pynomaly.required_tenant(), detector, version, save_artifact.format,
-            save_artifact.content, length(save_artifact.content),
+            save_artifact.content,
             encode(sha256(save_artifact.content), 'hex'))
     RETURNING a.id;
 END;

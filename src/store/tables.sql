@@ -415,11 +415,28 @@ COMMENT ON TABLE pynomaly.model_artifacts IS
 'stored models, here or elsewhere';
 COMMENT ON COLUMN pynomaly.model_artifacts.content IS
 'bytes as they were given, compressed or encrypted where it says so; NULL where they are elsewhere';
+COMMENT ON COLUMN pynomaly.model_artifacts.size_bytes IS
+'of content, which a trigger measures; where the bytes are elsewhere, as it was given';
 COMMENT ON COLUMN pynomaly.model_artifacts.checksum IS
 'SHA-256 of the stored bytes';
 ALTER TABLE pynomaly.model_artifacts ALTER COLUMN content SET STORAGE EXTERNAL;
 CREATE INDEX ON pynomaly.model_artifacts (tenant_id, detector_id, created_at DESC);
 CREATE INDEX ON pynomaly.model_artifacts (tenant_id, version_id);
+CREATE FUNCTION pynomaly.measure_artifact()
+RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.size_bytes := length(NEW.content);
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION pynomaly.measure_artifact() IS
+'trigger: an artifact is as large as its content is, whatever was said';
+REVOKE ALL ON FUNCTION pynomaly.measure_artifact() FROM PUBLIC;
+CREATE TRIGGER measure_artifact BEFORE INSERT OR UPDATE ON pynomaly.model_artifacts
+    FOR EACH ROW WHEN (NEW.content IS NOT NULL) EXECUTE FUNCTION pynomaly.measure_artifact();
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON pynomaly.model_artifacts
     FOR EACH ROW EXECUTE FUNCTION pynomaly.touch_updated_at();
 SELECT pg_catalog.pg_extension_config_dump('pynomaly.model_artifacts', '');
