@@ -127,6 +127,13 @@ SELECT record_event('read', 'report');
 SELECT action, user_id, nullif(address, inet_client_addr()) AS address, correlation_id, outcome, tenant_id FROM audit_log ORDER BY created_at;
 ROLLBACK;
 SELECT count(*) FROM audit_log;
+-- as long as set_audit_context makes it, for an index has it
+BEGIN;
+SELECT set_tenant('11000000-0000-4000-8000-000000000002');
+SELECT set_config('pynomaly_store.correlation_id', string_agg(sha256(i::text::bytea)::text, ''), true) <> '' FROM generate_series(1, 200) i;
+SELECT record_event('read', 'report');
+SELECT length(correlation_id) FROM audit_log WHERE action = 'read';
+ROLLBACK;
 SET pynomaly_store.user_id = 'admin';
 :code
 SET pynomaly_store.user_id = '20000000-0000-4000-8000-00000000000';
@@ -332,6 +339,7 @@ CALL store_audit.tamper($$ DELETE FROM pynomaly.audit_log WHERE (chain_id, seque
 -- a month that retention drops
 SELECT retire_audit_month('3000-01-05');
 :code
+SELECT has_function_privilege('pynomaly_admin', 'retire_audit_month(date)', 'EXECUTE') AS anybody_may;
 BEGIN;
 ALTER TABLE audit_log DISABLE TRIGGER USER;
 INSERT INTO audit_log (created_at, kind, action, resource_type, outcome, system_id, transaction_id, chain_id, sequence, hash)

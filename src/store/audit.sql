@@ -663,7 +663,6 @@ GRANT EXECUTE ON FUNCTION
 TO pynomaly_admin, pynomaly_app, pynomaly_readonly;
 GRANT EXECUTE ON FUNCTION
     pynomaly.seal_audit_log(integer),
-    pynomaly.retire_audit_month(date),
     pynomaly.get_audit_head(),
     pynomaly.verify_audit_log(bigint, bytea)
 TO pynomaly_admin;

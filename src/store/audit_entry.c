@@ -72,6 +72,9 @@ enum AuditColumn
 	AUDIT_COLUMNS
 };
 
+/* Characters of a correlation id that are kept, as by set_audit_context(). */
+#define CORRELATION_ID_MAX	200
+
 /* What the application says of its user; empty where it says nothing. */
 static char *user_id_setting = NULL;
 static char *address_setting = NULL;
@@ -245,7 +248,11 @@ fill_who(Datum *values, bool *nulls)
 	if (application_name != NULL && *application_name != '\0')
 		set_text(values, nulls, AUDIT_APPLICATION_NAME, application_name);
 	if (*correlation_setting != '\0')
-		set_text(values, nulls, AUDIT_CORRELATION_ID, correlation_setting);
+		set_text(values, nulls, AUDIT_CORRELATION_ID,
+				 pnstrdup(correlation_setting,
+						  pg_mbcharcliplen(correlation_setting,
+										   strlen(correlation_setting),
+										   CORRELATION_ID_MAX)));
 }
 
 /*
