@@ -92,6 +92,7 @@ CREATE SERVER all_options FOREIGN DATA WRAPPER pynomaly_mongo OPTIONS (
     enable_join_pushdown 'false', enable_aggregate_pushdown 'false',
     enable_order_by_pushdown 'false', enable_limit_pushdown 'false',
     enable_expression_pushdown 'false', enable_condition_pushdown 'false',
+    enable_modify_pushdown 'false',
     enable_batched_join_pushdown 'false', async_capable 'false', sort_strings 'true',
     fdw_startup_cost '25.5', fdw_tuple_cost '0');
 -- what mongo_fdw calls some of them

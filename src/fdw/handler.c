@@ -57,6 +57,11 @@ pns_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignInsert = pnsEndForeignInsert;
 	routine->IsForeignRelUpdatable = pnsIsForeignRelUpdatable;
 	routine->ExplainForeignModify = pnsExplainForeignModify;
+	routine->PlanDirectModify = pnsPlanDirectModify;
+	routine->BeginDirectModify = pnsBeginDirectModify;
+	routine->IterateDirectModify = pnsIterateDirectModify;
+	routine->EndDirectModify = pnsEndDirectModify;
+	routine->ExplainDirectModify = pnsExplainDirectModify;
 	routine->ExecForeignTruncate = pnsExecForeignTruncate;
 
 	/* statistics */

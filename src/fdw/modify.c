@@ -17,12 +17,9 @@
 #include "fdw/modify.h"
 #include "outbox/outbox.h"
 
-static PnsModify *create_modify(ModifyTableState *mtstate, ResultRelInfo *rinfo,
-								CmdType operation, bool executing);
 static void connect_modify(PnsModify *modify);
 static bool must_read_back(const PnsModify *modify, const ModifyTable *plan,
 						   const ResultRelInfo *rinfo);
-static bool has_constraints(Relation relation);
 static bool columns_interact(const PnsTable *table);
 static PnsDecoder *create_decoder(const PnsTable *table);
 static void write_context(void *arg);
@@ -39,8 +36,9 @@ pnsBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw
 					  int subplan_index, int eflags)
 {
 	ModifyTable *plan = (ModifyTable *) mtstate->ps.plan;
-	PnsModify  *modify = create_modify(mtstate, rinfo, mtstate->operation,
-									   (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0);
+	PnsModify  *modify = pns_modify_create(mtstate->ps.state, plan, rinfo,
+										   mtstate->operation,
+										   (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0);
 
 	rinfo->ri_FdwState = modify;
 	modify->skips_conflicts = plan->onConflictAction == ONCONFLICT_NOTHING;
@@ -78,7 +76,7 @@ pnsBeginForeignInsert(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 {
 	ModifyTable *plan = (ModifyTable *) mtstate->ps.plan;
 	ResultRelInfo *root = rinfo->ri_RootResultRelInfo;
-	PnsModify  *modify = create_modify(mtstate, rinfo, CMD_INSERT, true);
+	PnsModify  *modify = pns_modify_create(mtstate->ps.state, plan, rinfo, CMD_INSERT, true);
 
 	if (rinfo->ri_FdwState != NULL)
 	{
@@ -239,14 +237,13 @@ pnsExplainForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *f
 }
 
 /*
- * create_modify begins what a statement writes to a table.
+ * pns_modify_create begins what a statement writes to a table.  plan is NULL for
+ * COPY, and where no row of it is seen here.
  */
-static PnsModify *
-create_modify(ModifyTableState *mtstate, ResultRelInfo *rinfo, CmdType operation,
-			  bool executing)
+PnsModify *
+pns_modify_create(EState *estate, const ModifyTable *plan, ResultRelInfo *rinfo,
+				  CmdType operation, bool executing)
 {
-	ModifyTable *plan = (ModifyTable *) mtstate->ps.plan;
-	EState	   *estate = mtstate->ps.state;
 	PnsModify  *modify = palloc0(sizeof(PnsModify));
 
 	modify->table = pns_fdw_get_table(RelationGetRelid(rinfo->ri_RelationDesc));
@@ -259,7 +256,7 @@ create_modify(ModifyTableState *mtstate, ResultRelInfo *rinfo, CmdType operation
 	if (operation != CMD_DELETE)
 		modify->writer = pns_row_writer_create(modify->table);
 	modify->checks = operation != CMD_DELETE &&
-		(has_constraints(rinfo->ri_RelationDesc) ||
+		(pns_modify_has_constraints(rinfo->ri_RelationDesc) ||
 		 (plan != NULL && plan->withCheckOptionLists != NIL));
 	if (must_read_back(modify, plan, rinfo))
 		modify->decoder = create_decoder(modify->table);
@@ -307,10 +304,10 @@ must_read_back(const PnsModify *modify, const ModifyTable *plan, const ResultRel
 }
 
 /*
- * has_constraints tells whether not every row may stand in a table.
+ * pns_modify_has_constraints tells whether not every row may stand in a table.
  */
-static bool
-has_constraints(Relation relation)
+bool
+pns_modify_has_constraints(Relation relation)
 {
 	const TupleConstr *constraints = RelationGetDescr(relation)->constr;
 

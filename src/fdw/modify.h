@@ -6,7 +6,7 @@
  * modify_plan.c decides what may be written and how; modify.c begins and ends
  * what a statement writes to one table, and sends it; modify_row.c makes
  * documents and updates of rows; modify_insert.c and modify_update.c are given
- * the rows; modify_truncate.c needs none; and modify_scan.c brings the _id of a row that is going to be
+ * the rows; modify_direct.c and modify_truncate.c need none; and modify_scan.c brings the _id of a row that is going to be
  * written up through the plan.
  *
  *-------------------------------------------------------------------------
@@ -23,6 +23,7 @@
 typedef struct PnsRowWriter PnsRowWriter;
 
 extern PnsRowWriter *pns_row_writer_create(const PnsTable *table);
+extern bool pns_row_column_is_plain(const PnsTableColumn *column);
 extern PnsDocument pns_row_make_document(PnsRowWriter *writer, TupleTableSlot *slot);
 extern bool pns_row_make_update(PnsRowWriter *writer, TupleTableSlot *slot, Bitmapset *columns,
 								PnsDocument identity, PnsDocument *update);
@@ -84,6 +85,9 @@ extern void pnsExplainForeignModify(ModifyTableState *mtstate, ResultRelInfo *ri
 									List *fdw_private, int subplan_index,
 									struct ExplainState *es);
 
+extern PnsModify *pns_modify_create(EState *estate, const ModifyTable *plan,
+									ResultRelInfo *rinfo, CmdType operation, bool executing);
+extern bool pns_modify_has_constraints(Relation relation);
 extern void pns_modify_add(PnsModify *modify, PnsDocument operation);
 extern bool pns_modify_is_full(const PnsModify *modify);
 extern PnsWriteResult pns_modify_write(PnsModify *modify, PnsWriteKind kind, bool collects);
@@ -127,6 +131,15 @@ extern void pns_modify_begin_update(PnsModify *modify, ModifyTableState *mtstate
 									ResultRelInfo *rinfo);
 extern void pns_modify_watch_rows(ModifyTableState *mtstate);
 extern int64 pns_modify_finish(PnsModify *modify);
+
+/* ---------- modify_direct.c ---------- */
+
+extern bool pnsPlanDirectModify(PlannerInfo *root, ModifyTable *plan, Index result_relation,
+								int subplan_index);
+extern void pnsBeginDirectModify(ForeignScanState *node, int eflags);
+extern TupleTableSlot *pnsIterateDirectModify(ForeignScanState *node);
+extern void pnsEndDirectModify(ForeignScanState *node);
+extern void pnsExplainDirectModify(ForeignScanState *node, struct ExplainState *es);
 
 /* ---------- modify_truncate.c ---------- */
 

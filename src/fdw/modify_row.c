@@ -272,6 +272,19 @@ find_obstacle(const PnsTableColumn *column)
 }
 
 /*
+ * pns_row_column_is_plain tells whether a column can be set in an update that
+ * knows nothing of the documents: it is neither their _id or a part of it, nor
+ * the document as a whole, and has a path that an update can name.
+ */
+bool
+pns_row_column_is_plain(const PnsTableColumn *column)
+{
+	return column->codec.attnum > 0 && !column->codec.document && column->native != NULL &&
+		strcmp((const char *) linitial(column->keys), "_id") != 0 &&
+		find_obstacle(column) == NULL;
+}
+
+/*
  * find_child finds a key (in UTF-8) below a node, NULL where it has none such.
  */
 static WriterNode *

@@ -76,6 +76,7 @@ typedef enum PnsPushdown
 	PNS_PUSH_EXPRESSION,		/* what only $expr or $addFields can say */
 	PNS_PUSH_JOIN,				/* of collections */
 	PNS_PUSH_LIMIT,				/* LIMIT and OFFSET */
+	PNS_PUSH_MODIFY,			/* UPDATE and DELETE as one command */
 	PNS_PUSH_ORDER_BY
 } PnsPushdown;
 

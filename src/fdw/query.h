@@ -163,7 +163,9 @@ typedef enum PnsDescriptionIndex
 	PNS_QUERY_KEYS,				/* List of Expr: PnsScanKeys' conditions,
 								 * whose operands are the last ones */
 	PNS_QUERY_GUARDED,			/* List of Integer: PnsScanKeys' */
-	PNS_QUERY_IDENTITY			/* modify_scan.c's, or NIL */
+	PNS_QUERY_IDENTITY,			/* modify_scan.c's, or NIL */
+	PNS_QUERY_DIRECT			/* modify_direct.c's; only where it has
+								 * planned the statement */
 } PnsDescriptionIndex;
 
 /* in describe.c */
@@ -252,6 +254,11 @@ extern bool pns_relation_pushes(const PnsRelation *relation, PnsPushdown kind);
 extern void pns_relation_add_outer_paths(PlannerInfo *root, PnsRelation *relation);
 extern Expr *pns_relation_bind_clause(PlannerInfo *root, const PnsRelation *relation,
 									  RestrictInfo *info, bool *exact);
+
+/* in scan.c; scan is the fdw_state that pnsBeginForeignScan has made */
+extern const PnsQuery *pns_scan_query(const void *scan);
+extern void pns_scan_explain_only(void *scan);
+extern bool pns_scan_operand_value(void *scan, Expr *operand, Datum *value, bool *isnull);
 
 /* in modify_scan.c */
 extern List *pns_identity_plan(const PnsRelation *relation, List *clauses,

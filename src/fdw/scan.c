@@ -50,7 +50,6 @@ typedef struct PnsScanState
 static bool read_row(PnsScanState *state, TupleTableSlot *slot);
 static TupleTableSlot *last_row(PnsScanState *state, TupleTableSlot *slot);
 static void open_cursor(PnsScanState *state);
-static bool operand_value(void *arg, Expr *operand, Datum *value, bool *isnull);
 static bool is_unknown(Node *operand, const PnsScanState *state);
 static bool depends_on_execution(Node *node, ExprContext *econtext);
 static void store_heap_tuple(TupleTableSlot *slot);
@@ -264,7 +263,7 @@ pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
 	/* what is only known while executing stays a placeholder */
 	state->executing = false;
 	state->query->guards = false;
-	if (!pns_query_make_pipeline(state->query, operand_value, state, &pipeline,
+	if (!pns_query_make_pipeline(state->query, pns_scan_operand_value, state, &pipeline,
 								 &skipped))
 	{
 		ExplainPropertyText("MongoDB Command", "none, as no document can match", es);
@@ -294,7 +293,7 @@ open_cursor(PnsScanState *state)
 		state->query->is_old_server =
 			pns_mongo_wire_version(connection) < PNS_MONGO_WIRE_5_0;
 	}
-	if (!pns_query_make_pipeline(state->query, operand_value, state, &pipeline,
+	if (!pns_query_make_pipeline(state->query, pns_scan_operand_value, state, &pipeline,
 								 &state->skipped))
 		state->done = true;
 	else
@@ -314,13 +313,32 @@ open_cursor(PnsScanState *state)
 }
 
 /*
- * operand_value gives the value of an operand in the current context, or
- * false where EXPLAIN cannot know it.
+ * pns_scan_query returns what a scan reads.
  */
-static bool
-operand_value(void *arg, Expr *operand, Datum *value, bool *isnull)
+const PnsQuery *
+pns_scan_query(const void *scan)
 {
-	PnsScanState *state = (PnsScanState *) arg;
+	return ((const PnsScanState *) scan)->query;
+}
+
+/*
+ * pns_scan_explain_only has a scan run no more: what is only known while it does
+ * is unknown from now on.
+ */
+void
+pns_scan_explain_only(void *scan)
+{
+	((PnsScanState *) scan)->executing = false;
+}
+
+/*
+ * pns_scan_operand_value gives the value of an operand in the current context,
+ * or false where EXPLAIN cannot know it.
+ */
+bool
+pns_scan_operand_value(void *scan, Expr *operand, Datum *value, bool *isnull)
+{
+	PnsScanState *state = (PnsScanState *) scan;
 	int			number;
 
 	if (IsA(operand, Const))

@@ -57,6 +57,11 @@ static const Switch switches[] = {
 		"Sends LIMIT and OFFSET to MongoDB.",
 		"Off, PostgreSQL stops reading instead. The rows are the same."
 	},
+	[PNS_PUSH_MODIFY] = {
+		PREFIX "enable_modify_pushdown",
+		"Sends an UPDATE or DELETE to MongoDB as one command.",
+		"Off, rows are read, and written one by one."
+	},
 	[PNS_PUSH_ORDER_BY] = {
 		PREFIX "enable_order_by_pushdown",
 		"Lets MongoDB sort.",
