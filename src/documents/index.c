@@ -49,6 +49,7 @@ static char *index_name(PnsDocument keys);
 static void append_key(StringInfo name, const PnsBsonIterator *key);
 static int64 expire_seconds(const Interval *interval);
 static void append_members(PnsBsonBuilder *builder, PnsDocument document);
+static void check_index_options(PnsDocument options);
 static void run_outside(PnsTarget *target, PnsBsonBuilder *command);
 static char *choice_argument(FunctionCallInfo fcinfo, int argument, const char *what,
 							 const char *const *choices);
@@ -66,6 +67,7 @@ pns_documents_create_index(PG_FUNCTION_ARGS)
 	PnsTarget	target;
 	PnsBsonBuilder builder;
 	PnsDocument keys;
+	PnsDocument options;
 	char	   *name;
 
 	PreventCommandIfReadOnly("create_index()");
@@ -75,6 +77,8 @@ pns_documents_create_index(PG_FUNCTION_ARGS)
 	keys = pns_documents_ordered_argument(fcinfo, INDEX_KEYS, "keys");
 	name = PG_ARGISNULL(INDEX_NAME) ? index_name(keys) :
 		text_to_cstring(PG_GETARG_TEXT_PP(INDEX_NAME));
+	options = pns_documents_argument(fcinfo, INDEX_OPTIONS, "options");
+	check_index_options(options);
 
 	pns_bson_begin(&builder);
 	pns_bson_append_text(&builder, "createIndexes", target.collection);
@@ -91,7 +95,7 @@ pns_documents_create_index(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(INDEX_EXPIRE_AFTER))
 		pns_bson_append_int64(&builder, "expireAfterSeconds",
 							  expire_seconds(PG_GETARG_INTERVAL_P(INDEX_EXPIRE_AFTER)));
-	append_members(&builder, pns_documents_argument(fcinfo, INDEX_OPTIONS, "options"));
+	append_members(&builder, options);
 	pns_bson_close(&builder);
 	pns_bson_close(&builder);
 	run_outside(&target, &builder);
@@ -231,6 +235,28 @@ expire_seconds(const Interval *interval)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("documents expire after 0 to %d seconds", PG_INT32_MAX)));
 	return seconds;
+}
+
+/*
+ * check_index_options refuses options that have an argument of their own and
+ * would silently take its place.  22023.
+ */
+static void
+check_index_options(PnsDocument options)
+{
+	PnsBsonIterator iterator;
+
+	pns_bson_iterate(&iterator, options);
+	while (pns_bson_next(&iterator))
+	{
+		if ((iterator.key_size == 3 && memcmp(iterator.key, "key", 3) == 0) ||
+			(iterator.key_size == 4 && memcmp(iterator.key, "name", 4) == 0))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the options of an index cannot have the member \"%s\"",
+							iterator.key_size == 3 ? "key" : "name"),
+					 errhint("Use the argument for it.")));
+	}
 }
 
 /* append_members appends the members of a document. */
