@@ -229,9 +229,24 @@ FROM unnest(ARRAY[
 \set VERBOSITY default
 SELECT attach_mongo('mongodb://h:1/', NULL);
 SELECT attach_mongo('mongodb://127.0.0.1:1/', 'e', 'nowhere');
-SELECT attach_mongo('mongodb://user:pa:ss@w/ord@127.0.0.1:1/', 'd', 'secret');
 SELECT attach_mongo('mongodb://user:secret@127.0.0.1:1/?authMechanism=GSSAPI', 'd', 'secret');
-SELECT attach_mongo('mongodb://user:secret%zz@127.0.0.1:1/', 'd', 'secret');
+-- the driver's words for what it does not read are not the same in each version
+DO $$
+DECLARE
+    uri text;
+    said text;
+BEGIN
+    FOREACH uri IN ARRAY ARRAY['mongodb://user:pa:ss@w/ord@127.0.0.1:1/',
+                               'mongodb://user:secret%zz@127.0.0.1:1/'] LOOP
+        BEGIN
+            PERFORM attach_mongo(uri, 'd', 'secret');
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS said = PG_EXCEPTION_DETAIL;
+            RAISE INFO '% %, shows a secret: %', SQLSTATE, SQLERRM,
+                concat(said, SQLERRM) ~ 'pa:ss|w/ord|secret|zz';
+        END;
+    END LOOP;
+END $$;
 SELECT srvname FROM pg_foreign_server WHERE srvname = 'secret';
 
 DROP FOREIGN TABLE counted;
