@@ -86,6 +86,8 @@ static bool unwrap_minkey(PnsBsonBuilder *builder, const char *key, const Wrappe
 						  const Place *place);
 static bool unwrap_maxkey(PnsBsonBuilder *builder, const char *key, const Wrapped *wrapped,
 						  const Place *place);
+static bool unwrap_end(PnsBsonBuilder *builder, const char *key, const Wrapped *wrapped,
+					   PnsBsonType type);
 
 static const Wrapper wrappers[] = {
 	{"$oid", unwrap_oid, "{\"$oid\": \"24 hexadecimal digits\"}"},
@@ -548,13 +550,7 @@ static bool
 unwrap_minkey(PnsBsonBuilder *builder, const char *key, const Wrapped *wrapped,
 			  const Place *place)
 {
-	PnsBsonValue value = {PNS_BSON_MINKEY, (const uint8 *) "", 0};
-
-	if (wrapped->count != 1 || wrapped->value.type != PNS_BSON_INT32 ||
-		pns_bson_read_int32(wrapped->value.data) != 1)
-		return false;
-	pns_bson_append_value(builder, key, value);
-	return true;
+	return unwrap_end(builder, key, wrapped, PNS_BSON_MINKEY);
 }
 
 /* unwrap_maxkey makes what is above all other values. */
@@ -562,7 +558,14 @@ static bool
 unwrap_maxkey(PnsBsonBuilder *builder, const char *key, const Wrapped *wrapped,
 			  const Place *place)
 {
-	PnsBsonValue value = {PNS_BSON_MAXKEY, (const uint8 *) "", 0};
+	return unwrap_end(builder, key, wrapped, PNS_BSON_MAXKEY);
+}
+
+/* unwrap_end makes one of the ends of the order of values. */
+static bool
+unwrap_end(PnsBsonBuilder *builder, const char *key, const Wrapped *wrapped, PnsBsonType type)
+{
+	PnsBsonValue value = {type, (const uint8 *) "", 0};
 
 	if (wrapped->count != 1 || wrapped->value.type != PNS_BSON_INT32 ||
 		pns_bson_read_int32(wrapped->value.data) != 1)
