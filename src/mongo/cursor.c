@@ -28,9 +28,6 @@ static void read_namespace(PnsCursor *cursor, const PnsBsonValue *value);
 static bool command_on_route(PnsConnection *connection, PnsRoute route,
 							 const char *database, PnsDocument command,
 							 const int *codes, PnsDocument *result);
-static bool run_command(PnsConnection *connection, PnsRoute route,
-						const char *database, PnsDocument command, bson_t *reply,
-						bson_error_t *error);
 static void throw_no_cursor(void) pg_attribute_noreturn();
 static void destroy_cursor(void *object);
 static void destroy_reply(void *bytes);
@@ -207,7 +204,7 @@ command_on_route(PnsConnection *connection, PnsRoute route, const char *database
 	bool		good;
 
 	pns_mongo_settle(connection);
-	good = run_command(connection, route, name, command, &reply, &error);
+	good = pns_mongo_run_command(connection, route, false, name, command, &reply, &error);
 	*result = copy_document(bson_get_data(&reply), reply.len);
 	bson_destroy(&reply);
 
@@ -388,8 +385,8 @@ pns_mongo_ask_for_batch(PnsCursor *cursor, bson_t *reply, bson_error_t *error)
 	bool		good;
 
 	if (!cursor->started)
-		return run_command(connection, cursor->route, cursor->database, cursor->command,
-						   reply, error);
+		return pns_mongo_run_command(connection, cursor->route, false, cursor->database,
+									 cursor->command, reply, error);
 
 	pns_mongo_begin_call(connection);
 	BSON_APPEND_INT64(&command, "getMore", cursor->id);
@@ -465,12 +462,14 @@ read_namespace(PnsCursor *cursor, const PnsBsonValue *value)
 }
 
 /*
- * run_command runs a command on the member and in the session of its route.
- * The caller destroys the reply, which is made in any case.
+ * pns_mongo_run_command lets the driver run a command on the member and in the
+ * session of its route: one that reads, with the uri's preferences for that, or
+ * one that writes.  The caller destroys the reply, which is made in any case.
  */
-static bool
-run_command(PnsConnection *connection, PnsRoute route, const char *database,
-			PnsDocument command, bson_t *reply, bson_error_t *error)
+bool
+pns_mongo_run_command(PnsConnection *connection, PnsRoute route, bool writes,
+					  const char *database, PnsDocument command, bson_t *reply,
+					  bson_error_t *error)
 {
 	bson_t		opts = BSON_INITIALIZER;
 	bson_t		request;
@@ -482,8 +481,13 @@ run_command(PnsConnection *connection, PnsRoute route, const char *database,
 
 	pns_mongo_begin_call(connection);
 	pns_mongo_append_target(connection, route, &opts);
-	good = mongoc_client_read_command_with_opts(connection->client, database, &request,
-												NULL, &opts, reply, error);
+	if (writes && route != PNS_ROUTE_TRANSACTION)
+		pns_mongo_append_write_concern(connection, &opts);
+	good = writes ?
+		mongoc_client_command_with_opts(connection->client, database, &request,
+										NULL, &opts, reply, error) :
+		mongoc_client_read_command_with_opts(connection->client, database, &request,
+											 NULL, &opts, reply, error);
 	bson_destroy(&opts);
 	pns_mongo_end_call(connection);
 	return good;

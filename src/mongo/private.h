@@ -303,7 +303,13 @@ extern PnsHandle *pns_mongo_build_uri(const PnsMongoOptions *options);
 extern void pns_mongo_check_uri(const PnsMongoOptions *options, Oid catalog);
 extern void pns_mongo_check_same_hosts(const char *server_uri, const char *mapping_uri);
 
+/* in write.c */
+extern void pns_mongo_append_write_concern(PnsConnection *connection, bson_t *opts);
+
 /* in cursor.c */
+extern bool pns_mongo_run_command(PnsConnection *connection, PnsRoute route, bool writes,
+								  const char *database, PnsDocument command,
+								  bson_t *reply, bson_error_t *error);
 extern void pns_mongo_release_cursors(PnsConnection *connection);
 extern void pns_mongo_collect_cursors(PnsConnection *connection, bson_t *kills);
 extern void pns_mongo_open_route(PnsCursor *cursor);

@@ -56,9 +56,6 @@ static uint32 room_for_operations(const PnsConnection *connection, const PnsWrit
 static PnsDocument make_command(const PnsWriteBatch *batch, const Portion *portion);
 static PnsDocument send_command(PnsConnection *connection, const PnsWriteBatch *batch,
 								PnsDocument command);
-static bool send_to_server(PnsConnection *connection, PnsRoute route, const char *database,
-						   PnsDocument command, bson_t *reply, bson_error_t *error);
-static void append_write_concern(PnsConnection *connection, bson_t *opts);
 static void read_reply(PnsConnection *connection, const PnsWriteBatch *batch,
 					   const Portion *portion, PnsDocument reply, PnsWriteResult *result);
 static List *read_upserts(const Portion *portion, PnsDocument reply);
@@ -237,7 +234,7 @@ send_command(PnsConnection *connection, const PnsWriteBatch *batch, PnsDocument 
 	pns_mongo_settle(connection);
 	route = pns_mongo_route(connection);
 	pns_mongo_note_write(connection);
-	good = send_to_server(connection, route, database, command, &reply, &error);
+	good = pns_mongo_run_command(connection, route, true, database, command, &reply, &error);
 	answer.size = reply.len;
 	answer.data = memcpy(palloc(reply.len), bson_get_data(&reply), reply.len);
 	bson_destroy(&reply);
@@ -249,39 +246,12 @@ send_command(PnsConnection *connection, const PnsWriteBatch *batch, PnsDocument 
 }
 
 /*
- * send_to_server lets the driver send a command.  The caller destroys the reply,
- * which is made in any case.
- */
-static bool
-send_to_server(PnsConnection *connection, PnsRoute route, const char *database,
-			   PnsDocument command, bson_t *reply, bson_error_t *error)
-{
-	bson_t		opts = BSON_INITIALIZER;
-	bson_t		request;
-	bool		good;
-
-	/* elog: our own builder has made it */
-	if (!bson_init_static(&request, command.data, command.size))
-		elog(ERROR, "malformed MongoDB command");
-
-	pns_mongo_begin_call(connection);
-	pns_mongo_append_target(connection, route, &opts);
-	if (route != PNS_ROUTE_TRANSACTION)
-		append_write_concern(connection, &opts);
-	good = mongoc_client_command_with_opts(connection->client, database, &request,
-										   NULL, &opts, reply, error);
-	bson_destroy(&opts);
-	pns_mongo_end_call(connection);
-	return good;
-}
-
-/*
- * append_write_concern asks for the write concern of the uri, if it has one, in
+ * pns_mongo_append_write_concern asks for the write concern of the uri, if it has one, in
  * mode none.  Not for one that would leave errors unsaid.  What comes from the
  * outbox is removed from there, so that a majority has to have it.
  */
-static void
-append_write_concern(PnsConnection *connection, bson_t *opts)
+void
+pns_mongo_append_write_concern(PnsConnection *connection, bson_t *opts)
 {
 	const mongoc_write_concern_t *concern = mongoc_client_get_write_concern(connection->client);
 	mongoc_write_concern_t *majority;
