@@ -14,7 +14,7 @@ from tables import quote
 
 JSON, FLOAT4, FLOAT8, NUMERIC, JSONB = 114, 700, 701, 1700, 3802
 FLOATS = (FLOAT4, FLOAT8)
-STATEMENT_TIMEOUT = "30s"
+STATEMENT_TIMEOUT = "90s"
 # What a mismatch may be reported as: a data exception, a domain's constraint.
 MISMATCH_CLASSES = ("22", "23")
 SHOWN_ROWS = 12
