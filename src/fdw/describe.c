@@ -73,6 +73,20 @@ pns_query_describe(const PnsRelation *relation, const PnsRequest *request, List 
 }
 
 /*
+ * pns_query_describe_more describes an expression over a relation's columns for
+ * a plan that has operands already, to which it adds its own.
+ */
+Expr *
+pns_query_describe_more(const PnsRelation *relation, Expr *expr, List **operands)
+{
+	DescribeContext context = {relation->sources, *operands};
+	Node	   *described = describe_node((Node *) expr, &context);
+
+	*operands = context.operands;
+	return (Expr *) described;
+}
+
+/*
  * describe_keys describes the conditions on a join's keys.  What stands among
  * the operands for the arrays is never evaluated: the join gives them.
  */

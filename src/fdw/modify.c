@@ -21,7 +21,6 @@ static void connect_modify(PnsModify *modify);
 static bool must_read_back(const PnsModify *modify, const ModifyTable *plan,
 						   const ResultRelInfo *rinfo);
 static bool columns_interact(const PnsTable *table);
-static PnsDecoder *create_decoder(const PnsTable *table);
 static void write_context(void *arg);
 static PnsDocument command_shape(const PnsModify *modify);
 static void append_columns(PnsBsonBuilder *builder, const char *operator,
@@ -259,7 +258,7 @@ pns_modify_create(EState *estate, const ModifyTable *plan, ResultRelInfo *rinfo,
 		(pns_modify_has_constraints(rinfo->ri_RelationDesc) ||
 		 (plan != NULL && plan->withCheckOptionLists != NIL));
 	if (must_read_back(modify, plan, rinfo))
-		modify->decoder = create_decoder(modify->table);
+		modify->decoder = pns_modify_create_decoder(modify->table);
 	if (executing)
 		connect_modify(modify);
 	return modify;
@@ -345,10 +344,10 @@ columns_interact(const PnsTable *table)
 }
 
 /*
- * create_decoder makes what reads all columns of a table.
+ * pns_modify_create_decoder makes what reads all columns of a table.
  */
-static PnsDecoder *
-create_decoder(const PnsTable *table)
+PnsDecoder *
+pns_modify_create_decoder(const PnsTable *table)
 {
 	PnsColumn  *columns = palloc(sizeof(PnsColumn) * Max(table->ncolumns, 1));
 	int			ncolumns = 0;

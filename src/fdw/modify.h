@@ -6,15 +6,16 @@
  * modify_plan.c decides what may be written and how; modify.c begins and ends
  * what a statement writes to one table, and sends it; modify_row.c makes
  * documents and updates of rows; modify_insert.c and modify_update.c are given
- * the rows; modify_direct.c and modify_truncate.c need none; and modify_scan.c brings the _id of a row that is going to be
- * written up through the plan.
+ * the rows; modify_direct.c, with modify_direct_plan.c and modify_compute.c,
+ * and modify_truncate.c need none; and modify_scan.c brings the _id of a row that is going to be written up
+ * through the plan.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef PNS_FDW_MODIFY_H
 #define PNS_FDW_MODIFY_H
 
-#include "fdw/private.h"
+#include "fdw/term.h"
 
 #include "nodes/execnodes.h"
 
@@ -94,6 +95,7 @@ extern PnsWriteResult pns_modify_write(PnsModify *modify, PnsWriteKind kind, boo
 extern void pns_modify_clear(PnsModify *modify);
 extern void pns_modify_check_row(const PnsModify *modify, EState *estate,
 								 ResultRelInfo *rinfo, TupleTableSlot *slot);
+extern PnsDecoder *pns_modify_create_decoder(const PnsTable *table);
 extern void pns_modify_read_back(PnsModify *modify, PnsDocument document,
 								 TupleTableSlot *slot);
 
@@ -132,14 +134,52 @@ extern void pns_modify_begin_update(PnsModify *modify, ModifyTableState *mtstate
 extern void pns_modify_watch_rows(ModifyTableState *mtstate);
 extern int64 pns_modify_finish(PnsModify *modify);
 
-/* ---------- modify_direct.c ---------- */
+/* ---------- modify_direct_plan.c ---------- */
+
+/* The members of what is added to the description of the scan. */
+typedef enum PnsDirectIndex
+{
+	PNS_DIRECT_COUNTS,			/* Boolean: do its rows count as the
+								 * statement's? */
+	PNS_DIRECT_COLUMNS,			/* List of Integer: what is set ... */
+	PNS_DIRECT_VALUES,			/* List of Param: ... to which members of
+								 * fdw_exprs, and ... */
+	PNS_DIRECT_TERMS			/* List of Expr: ... as the description has
+								 * those that are computed, or NULL */
+} PnsDirectIndex;
 
 extern bool pnsPlanDirectModify(PlannerInfo *root, ModifyTable *plan, Index result_relation,
 								int subplan_index);
+
+/* ---------- modify_direct.c ---------- */
+
 extern void pnsBeginDirectModify(ForeignScanState *node, int eflags);
 extern TupleTableSlot *pnsIterateDirectModify(ForeignScanState *node);
 extern void pnsEndDirectModify(ForeignScanState *node);
 extern void pnsExplainDirectModify(ForeignScanState *node, struct ExplainState *es);
+
+/* ---------- modify_compute.c ---------- */
+
+/* A column that is set to what MongoDB computes of the document. */
+typedef struct PnsComputed
+{
+	const PnsTableColumn *column;
+	const PnsTerm *term;
+	const char *cast;			/* makes the number that is written, or NULL */
+	bool		stores_null;
+	bool		not_null;		/* NULL is an error */
+	bool		may_fail;		/* for this or another reason */
+} PnsComputed;
+
+extern PnsComputed *pns_computed_compile(Expr *value, const PnsTable *table, int attnum,
+										 List *sources);
+extern bool pns_computed_may_fail(List *list);
+extern bool pns_computed_compares_strings(List *list);
+extern void pns_computed_append_failing(PnsBsonBuilder *builder, const char *key, List *list,
+										PnsOperandValue operand_value, void *state);
+extern void pns_computed_append_update(PnsBsonBuilder *builder, const char *key, List *list,
+									   PnsDocument update,
+									   PnsOperandValue operand_value, void *state);
 
 /* ---------- modify_truncate.c ---------- */
 

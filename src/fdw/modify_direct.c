@@ -3,39 +3,23 @@
  * modify_direct.c
  *	  UPDATE and DELETE that are sent as one command.
  *
- * Where MongoDB answers the conditions of the statement exactly, and what is set
- * does not depend on the row, no row has to come here: the conditions become the
- * filter of an update or delete of many documents.  It is the server that finds
- * the documents and writes them, so that outside of a transaction none can
- * change in between.
+ * Where MongoDB answers the conditions of the statement exactly, and computes
+ * what is set, or it does not depend on the row, no row has to come here: the
+ * conditions become the filter of an update or delete of many documents.  It is
+ * the server that finds the documents and writes them, so that outside of a
+ * transaction none can change in between.
  *
- * Core asks for this only where no row trigger, RETURNING, stored generated
- * column or WITH CHECK OPTION looks at the rows.  A table's own constraints are
- * ours to ask for.  The outbox takes nothing but operations by _id.
+ * modify_direct_plan.c tells which these are.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "executor/executor.h"
-#include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/pathnode.h"
-#include "parser/parsetree.h"
 #include "utils/rel.h"
 
 #include "fdw/modify.h"
 #include "fdw/query.h"
-
-/* The members of what is added to the description of the scan. */
-typedef enum DirectIndex
-{
-	DIRECT_COUNTS,				/* Boolean: do its rows count as the
-								 * statement's? */
-	DIRECT_COLUMNS,				/* List of Integer: what is set ... */
-	DIRECT_VALUES				/* List of Param: ... to which operands */
-} DirectIndex;
 
 /* The state of a statement; fdw_state, in the query's memory. */
 typedef struct PnsDirect
@@ -45,145 +29,22 @@ typedef struct PnsDirect
 	bool		counts;
 	List	   *columns;		/* of Integer: attribute numbers */
 	List	   *values;			/* of Param */
+	List	   *terms;			/* of Expr or NULL */
+	List	   *computed;		/* of PnsComputed: what these are compiled to */
 	TupleTableSlot *slot;		/* the values that are set; NULL: DELETE */
 	bool		done;
 } PnsDirect;
 
-static bool is_direct_scan(PlannerInfo *root, const ModifyTable *plan, Index result_relation);
-static bool table_allows(PlannerInfo *root, const ModifyTable *plan, const PnsTable *table);
-static bool plan_columns(PlannerInfo *root, const PnsTable *table, List **columns,
-						 List **values);
-static bool contains_multiexpr(Node *node, void *context);
+static void compile_computed(PnsDirect *direct, TupleDesc row);
+static void check_documents(ForeignScanState *node);
+static PnsDocument make_check(PnsDirect *direct);
+static void raise_failure(ForeignScanState *node, PnsDocument document) pg_attribute_noreturn();
+static bool refuses_all(PnsDirect *direct);
+static PnsDocument make_options(PnsDirect *direct);
 static bool make_operation(PnsDirect *direct, PnsDocument *operation);
-static bool append_filter(PnsDirect *direct, PnsBsonBuilder *builder);
-static bool fill_slot(PnsDirect *direct, Bitmapset **columns);
+static bool append_filter(PnsDirect *direct, PnsBsonBuilder *builder, const char *key);
+static bool fill_values(PnsDirect *direct, bool computed, Bitmapset **columns);
 static void append_update(PnsDirect *direct, PnsBsonBuilder *builder);
-
-/*
- * pnsPlanDirectModify tells whether a statement is sent as one command, and then
- * makes the scan of its target that command.
- */
-bool
-pnsPlanDirectModify(PlannerInfo *root, ModifyTable *plan, Index result_relation,
-					int subplan_index)
-{
-	const PnsRelation *relation;
-	const PnsTable *table;
-	ForeignScan *scan;
-	List	   *columns = NIL;
-	List	   *values = NIL;
-	List	   *operands = NIL;
-	ListCell   *lc;
-
-	if (!is_direct_scan(root, plan, result_relation))
-		return false;
-	scan = (ForeignScan *) outerPlan(plan);
-	relation = (PnsRelation *) find_base_rel(root, result_relation)->fdw_private;
-	table = ((PnsTermSource *) linitial(relation->sources))->table;
-	if (relation->looked_at != NIL || !table_allows(root, plan, table))
-		return false;
-	if (plan->operation == CMD_UPDATE && !plan_columns(root, table, &columns, &values))
-		return false;
-
-	/* each value becomes an operand of the scan */
-	foreach(lc, values)
-	{
-		Node	   *value = (Node *) lfirst(lc);
-		Param	   *param = makeNode(Param);
-
-		param->paramkind = PARAM_EXEC;
-		param->paramid = list_length(scan->fdw_exprs);
-		param->paramtype = exprType(value);
-		param->paramtypmod = exprTypmod(value);
-		param->paramcollid = exprCollation(value);
-		param->location = -1;
-		scan->fdw_exprs = lappend(scan->fdw_exprs, value);
-		operands = lappend(operands, param);
-	}
-	scan->fdw_private = lappend(scan->fdw_private,
-								list_make3(makeInteger(plan->canSetTag), columns, operands));
-	scan->operation = plan->operation;
-	scan->resultRelation = result_relation;
-	return true;
-}
-
-/*
- * is_direct_scan tells whether a statement writes one table, which it names
- * itself, and reads nothing but it, by conditions that MongoDB answers exactly.
- */
-static bool
-is_direct_scan(PlannerInfo *root, const ModifyTable *plan, Index result_relation)
-{
-	ForeignScan *scan = (ForeignScan *) outerPlan(plan);
-
-	return (plan->operation == CMD_UPDATE || plan->operation == CMD_DELETE) &&
-		plan->returningLists == NIL &&
-		list_length(plan->resultRelations) == 1 &&
-		result_relation == root->parse->resultRelation &&
-		IsA(scan, ForeignScan) &&
-		scan->scan.scanrelid == result_relation &&
-		scan->scan.plan.qual == NIL &&
-		list_nth(scan->fdw_private, PNS_QUERY_KEYS) == NULL;
-}
-
-/*
- * table_allows tells whether a table's rows may be written without being seen.
- */
-static bool
-table_allows(PlannerInfo *root, const ModifyTable *plan, const PnsTable *table)
-{
-	Relation	relation;
-	bool		constrained;
-
-	if (!pns_fdw_pushes(table, PNS_PUSH_MODIFY) ||
-		pns_mongo_transaction_mode(table->serverid) == PNS_MODE_OUTBOX)
-		return false;
-	if (plan->operation == CMD_DELETE)
-		return true;
-	relation = table_open(table->relid, NoLock);
-	constrained = pns_modify_has_constraints(relation);
-	table_close(relation, NoLock);
-	return !constrained;
-}
-
-/*
- * plan_columns lists the columns (of Integer) that an UPDATE sets and the
- * expressions that it sets them to.  False where these depend on the row, or
- * the former on what the document is.
- */
-static bool
-plan_columns(PlannerInfo *root, const PnsTable *table, List **columns, List **values)
-{
-	ListCell   *entry;
-	ListCell   *number;
-
-	forboth(entry, root->processed_tlist, number, root->update_colnos)
-	{
-		Expr	   *value = lfirst_node(TargetEntry, entry)->expr;
-		int			attnum = lfirst_int(number);
-
-		if (!pns_row_column_is_plain(&table->columns[attnum - 1]) ||
-			!pns_fdw_is_operand((Node *) value) || contains_multiexpr((Node *) value, NULL))
-			return false;
-		*columns = lappend(*columns, makeInteger(attnum));
-		*values = lappend(*values, value);
-	}
-	return *columns != NIL;
-}
-
-/*
- * contains_multiexpr tells whether an expression has in it a column of a
- * sub-SELECT that sets several, which the plan may compute for each row.
- */
-static bool
-contains_multiexpr(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_MULTIEXPR)
-		return true;
-	return expression_tree_walker(node, contains_multiexpr, context);
-}
 
 /*
  * pnsBeginDirectModify prepares the command, and begins the statement at the
@@ -200,22 +61,59 @@ pnsBeginDirectModify(ForeignScanState *node, int eflags)
 	pnsBeginForeignScan(node, eflags);
 	direct->scan = node->fdw_state;
 	node->fdw_state = direct;
-	direct->counts = intVal(list_nth(description, DIRECT_COUNTS)) != 0;
-	direct->columns = (List *) list_nth(description, DIRECT_COLUMNS);
-	direct->values = (List *) list_nth(description, DIRECT_VALUES);
+	direct->counts = intVal(list_nth(description, PNS_DIRECT_COUNTS)) != 0;
+	direct->columns = (List *) list_nth(description, PNS_DIRECT_COLUMNS);
+	direct->values = (List *) list_nth(description, PNS_DIRECT_VALUES);
+	direct->terms = (List *) list_nth(description, PNS_DIRECT_TERMS);
 	direct->modify = pns_modify_create(node->ss.ps.state, NULL, node->resultRelInfo,
 									   plan->operation, executing);
 	if (plan->operation == CMD_UPDATE)
-		direct->slot = ExecInitExtraTupleSlot(node->ss.ps.state,
-											  RelationGetDescr(node->ss.ss_currentRelation),
-											  &TTSOpsVirtual);
+	{
+		TupleDesc	row = RelationGetDescr(node->ss.ss_currentRelation);
+
+		direct->slot = ExecInitExtraTupleSlot(node->ss.ps.state, row, &TTSOpsVirtual);
+		compile_computed(direct, row);
+		if (direct->modify->decoder == NULL)
+			direct->modify->decoder = pns_modify_create_decoder(direct->modify->table);
+	}
+}
+
+/*
+ * compile_computed compiles what is computed.
+ */
+static void
+compile_computed(PnsDirect *direct, TupleDesc row)
+{
+	const PnsQuery *query = pns_scan_query(direct->scan);
+	ListCell   *column;
+	ListCell   *term;
+
+	forboth(column, direct->columns, term, direct->terms)
+	{
+		int			attnum = intVal(lfirst(column));
+		PnsComputed *computed;
+
+		if (lfirst(term) == NULL)
+			continue;
+		computed = pns_computed_compile((Expr *) lfirst(term), pns_query_table(query), attnum,
+										query->sources);
+		/* elog: it was compiled when it was planned */
+		if (computed == NULL)
+			elog(ERROR, "what column %d of %s is set to cannot be computed", attnum,
+				 pns_query_label(query));
+		computed->not_null = TupleDescAttr(row, attnum - 1)->attnotnull &&
+			!computed->term->never_null;
+		computed->may_fail = computed->not_null || pns_term_may_raise(computed->term);
+		direct->computed = lappend(direct->computed, computed);
+	}
 }
 
 /*
  * pnsIterateDirectModify sends the command, and counts what it has written.  It
  * has no row to return.
  *
- * Errors: those of operands, of pns_row_make_update and of writing.
+ * Errors: those of operands, of pns_row_make_update and of writing; those of the
+ * documents that check_documents finds.
  */
 TupleTableSlot *
 pnsIterateDirectModify(ForeignScanState *node)
@@ -226,6 +124,8 @@ pnsIterateDirectModify(ForeignScanState *node)
 	MemoryContext old = MemoryContextSwitchTo(modify->context);
 	PnsDocument operation;
 
+	if (!direct->done)
+		check_documents(node);
 	if (!direct->done && make_operation(direct, &operation))
 	{
 		PnsWriteResult result;
@@ -243,6 +143,135 @@ pnsIterateDirectModify(ForeignScanState *node)
 	MemoryContextSwitchTo(old);
 	pns_modify_clear(modify);
 	return ExecClearTuple(node->ss.ss_ScanTupleSlot);
+}
+
+/*
+ * check_documents looks, where there can be some, for a document that makes the
+ * UPDATE fail, as long as nothing is written.  It has nothing left to do where no
+ * row that it could make is allowed, and there is none.
+ *
+ * Errors: what the document raises.
+ */
+static void
+check_documents(ForeignScanState *node)
+{
+	PnsDirect  *direct = (PnsDirect *) node->fdw_state;
+	PnsModify  *modify = direct->modify;
+	const PnsTable *table = modify->table;
+	PnsDocument check = make_check(direct);
+	PnsDocument document;
+	PnsCursor  *cursor;
+
+	if (check.size == 0)
+		return;
+	cursor = pns_mongo_aggregate(modify->connection, table->database, table->collection, check,
+								 make_options(direct), 1);
+	modify->commands++;
+	if (pns_mongo_cursor_next(cursor, &document))
+		raise_failure(node, document);
+	pns_mongo_cursor_close(cursor);
+	direct->done = refuses_all(direct);
+}
+
+/*
+ * make_check makes the pipeline that finds such a document; one of no size where
+ * there can be none.
+ */
+static PnsDocument
+make_check(PnsDirect *direct)
+{
+	PnsBsonBuilder builder;
+	bool		any = refuses_all(direct);
+	PnsDocument none = {NULL, 0};
+	int			n = 0;
+
+	if (!any && !pns_computed_may_fail(direct->computed))
+		return none;
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, pns_bson_index(n++));
+	if (!append_filter(direct, &builder, "$match"))
+		return none;
+	pns_bson_close(&builder);
+	if (!any)
+	{
+		pns_bson_open_document(&builder, pns_bson_index(n++));
+		pns_bson_open_document(&builder, "$match");
+		pns_computed_append_failing(&builder, "$expr", direct->computed,
+									pns_scan_operand_value, direct->scan);
+		pns_bson_close(&builder);
+		pns_bson_close(&builder);
+	}
+	pns_bson_open_document(&builder, pns_bson_index(n++));
+	pns_bson_append_int32(&builder, "$limit", 1);
+	pns_bson_close(&builder);
+	return pns_bson_end(&builder);
+}
+
+/*
+ * raise_failure makes of a document the row that it would be, which raises the
+ * error.
+ */
+static void
+raise_failure(ForeignScanState *node, PnsDocument document)
+{
+	PnsDirect  *direct = (PnsDirect *) node->fdw_state;
+	TupleTableSlot *old = node->ss.ss_ScanTupleSlot;
+	TupleTableSlot *new = direct->slot;
+	int			natts = new->tts_tupleDescriptor->natts;
+	Bitmapset  *columns = NULL;
+
+	pns_modify_read_back(direct->modify, document, old);
+	slot_getallattrs(old);
+	node->ss.ps.ps_ExprContext->ecxt_scantuple = old;
+	ExecClearTuple(new);
+	memcpy(new->tts_values, old->tts_values, sizeof(Datum) * natts);
+	memcpy(new->tts_isnull, old->tts_isnull, sizeof(bool) * natts);
+	(void) fill_values(direct, true, &columns);
+	ExecStoreVirtualTuple(new);
+	pns_modify_check_row(direct->modify, node->ss.ps.state, node->resultRelInfo, new);
+
+	/* elog: MongoDB has told that there is an error */
+	elog(ERROR, "an update of %s was to fail, and does not",
+		 pns_fdw_table_label(direct->modify->table));
+}
+
+/*
+ * refuses_all tells whether any row is an error: a column that is NOT NULL is
+ * set to a value that is NULL.
+ */
+static bool
+refuses_all(PnsDirect *direct)
+{
+	TupleTableSlot *slot = direct->slot;
+	Bitmapset  *columns = NULL;
+	int			attnum = -1;
+
+	if (slot == NULL || !fill_values(direct, false, &columns))
+		return false;
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+	{
+		if (slot->tts_isnull[attnum - 1] &&
+			TupleDescAttr(slot->tts_tupleDescriptor, attnum - 1)->attnotnull)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * make_options makes the options of both commands, as pns_query_options does.
+ */
+static PnsDocument
+make_options(PnsDirect *direct)
+{
+	PnsBsonBuilder builder;
+
+	if (!pns_computed_compares_strings(direct->computed))
+		return pns_query_options(pns_scan_query(direct->scan));
+	pns_bson_begin(&builder);
+	pns_bson_open_document(&builder, "collation");
+	pns_bson_append_cstring(&builder, "locale", "simple");
+	pns_bson_close(&builder);
+	return pns_bson_end(&builder);
 }
 
 /*
@@ -266,6 +295,7 @@ pnsExplainDirectModify(ForeignScanState *node, ExplainState *es)
 	bool		updates = direct->modify->operation == CMD_UPDATE;
 	PnsBsonBuilder builder;
 	PnsDocument operation;
+	PnsDocument check;
 	StringInfoData text;
 
 	ExplainPropertyText("MongoDB Collection", pns_fdw_table_label(table), es);
@@ -274,6 +304,10 @@ pnsExplainDirectModify(ForeignScanState *node, ExplainState *es)
 	if (!es->verbose)
 		return;
 	pns_scan_explain_only(direct->scan);
+	check = make_check(direct);
+	if (check.size > 0)
+		ExplainPropertyText("MongoDB Check",
+							pns_fdw_command_text(table, check, make_options(direct)), es);
 	if (!make_operation(direct, &operation))
 	{
 		ExplainPropertyText("MongoDB Command", "none, as no document can match", es);
@@ -303,7 +337,7 @@ make_operation(PnsDirect *direct, PnsDocument *operation)
 	PnsBsonIterator members;
 
 	pns_bson_begin(&builder);
-	if (!append_filter(direct, &builder))
+	if (!append_filter(direct, &builder, "q"))
 		return false;
 	if (direct->slot != NULL)
 	{
@@ -312,7 +346,7 @@ make_operation(PnsDirect *direct, PnsDocument *operation)
 	}
 	else
 		pns_bson_append_int32(&builder, "limit", 0);
-	pns_bson_iterate(&members, pns_query_options(pns_scan_query(direct->scan)));
+	pns_bson_iterate(&members, make_options(direct));
 	while (pns_bson_next(&members))
 		pns_bson_append_value(&builder, members.key, members.value);
 	*operation = pns_bson_end(&builder);
@@ -323,7 +357,7 @@ make_operation(PnsDirect *direct, PnsDocument *operation)
  * append_filter appends what selects the documents.  False where none can match.
  */
 static bool
-append_filter(PnsDirect *direct, PnsBsonBuilder *builder)
+append_filter(PnsDirect *direct, PnsBsonBuilder *builder, const char *key)
 {
 	PnsFilter	filter = pns_fdw_make_filter(pns_scan_query(direct->scan)->quals,
 											 pns_scan_operand_value, direct->scan);
@@ -331,12 +365,12 @@ append_filter(PnsDirect *direct, PnsBsonBuilder *builder)
 	if (filter.kind == PNS_FILTER_NONE)
 		return false;
 	if (filter.kind == PNS_FILTER_ALL)
-		pns_bson_append_document(builder, "q", pns_fdw_empty_document());
+		pns_bson_append_document(builder, key, pns_fdw_empty_document());
 	else if (!filter.has_rest)
-		pns_bson_append_document(builder, "q", filter.document);
+		pns_bson_append_document(builder, key, filter.document);
 	else
 	{
-		pns_bson_open_document(builder, "q");
+		pns_bson_open_document(builder, key);
 		pns_bson_open_array(builder, "$and");
 		pns_bson_append_document(builder, "0", filter.document);
 		pns_bson_append_document(builder, "1", filter.rest);
@@ -347,29 +381,30 @@ append_filter(PnsDirect *direct, PnsBsonBuilder *builder)
 }
 
 /*
- * fill_slot makes a row of the values that are set, and the set of its columns.
- * False where EXPLAIN does not know them all.
+ * fill_values puts the values that are set into the slot, and adds their columns
+ * to a set: those that do not depend on the row, or all of them.  False where
+ * EXPLAIN does not know them.
  */
 static bool
-fill_slot(PnsDirect *direct, Bitmapset **columns)
+fill_values(PnsDirect *direct, bool computed, Bitmapset **columns)
 {
 	TupleTableSlot *slot = direct->slot;
 	bool		known = true;
 	ListCell   *column;
 	ListCell   *value;
+	ListCell   *term;
 
-	ExecClearTuple(slot);
-	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
-	forboth(column, direct->columns, value, direct->values)
+	forthree(column, direct->columns, value, direct->values, term, direct->terms)
 	{
 		int			attnum = intVal(lfirst(column));
 
+		if (lfirst(term) != NULL && !computed)
+			continue;
 		*columns = bms_add_member(*columns, attnum);
 		known = pns_scan_operand_value(direct->scan, (Expr *) lfirst(value),
 									   &slot->tts_values[attnum - 1],
 									   &slot->tts_isnull[attnum - 1]) && known;
 	}
-	ExecStoreVirtualTuple(slot);
 	return known;
 }
 
@@ -380,17 +415,27 @@ static void
 append_update(PnsDirect *direct, PnsBsonBuilder *builder)
 {
 	PnsModify  *modify = direct->modify;
+	TupleTableSlot *slot = direct->slot;
 	Bitmapset  *columns = NULL;
 	PnsDocument update;
+	bool		known;
 
-	if (!fill_slot(direct, &columns))
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
+	known = fill_values(direct, false, &columns);
+	ExecStoreVirtualTuple(slot);
+	if (!known)
 	{
 		pns_bson_append_cstring(builder, "u", "?");
 		return;
 	}
 	/* elog: a plan has columns to set, and none of them is of _id */
-	if (!pns_row_make_update(modify->writer, direct->slot, columns, pns_fdw_empty_document(),
-							 &update))
+	if (!pns_row_make_update(modify->writer, slot, columns, pns_fdw_empty_document(),
+							 &update) && direct->computed == NIL)
 		elog(ERROR, "an update of %s changes nothing", pns_fdw_table_label(modify->table));
-	pns_bson_append_document(builder, "u", update);
+	if (direct->computed == NIL)
+		pns_bson_append_document(builder, "u", update);
+	else
+		pns_computed_append_update(builder, "u", direct->computed, update,
+								   pns_scan_operand_value, direct->scan);
 }

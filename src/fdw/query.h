@@ -171,6 +171,8 @@ typedef enum PnsDescriptionIndex
 /* in describe.c */
 extern List *pns_query_describe(const PnsRelation *relation, const PnsRequest *request,
 								List **operands);
+extern Expr *pns_query_describe_more(const PnsRelation *relation, Expr *expr,
+									 List **operands);
 
 /* ---------- the executor's ---------- */
 

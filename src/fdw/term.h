@@ -114,6 +114,16 @@ extern void pns_term_append_true(PnsBsonBuilder *builder, const char *key, const
 extern void pns_term_append_maybe(PnsBsonBuilder *builder, const char *key, const PnsTerm *term,
 								  PnsOperandValue operand_value, void *state);
 
+/* Can evaluating the term here raise an error, or reading its columns? */
+extern bool pns_term_may_raise(const PnsTerm *term);
+
+/*
+ * Append whether it does, for a term that is strict or cannot fail: of others
+ * PostgreSQL may not evaluate what fails.
+ */
+extern void pns_term_append_raises(PnsBsonBuilder *builder, const char *key, const PnsTerm *term,
+								   PnsOperandValue operand_value, void *state);
+
 /* ---------- term_column.c ---------- */
 
 /* Can a value that does not fit make a statement fail? */

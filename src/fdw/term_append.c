@@ -19,11 +19,13 @@ typedef enum TermMode
 {
 	MODE_VALUE,
 	MODE_TRUE,					/* a bool, never null */
-	MODE_MAYBE					/* the same, and true where an error is due */
+	MODE_MAYBE,					/* the same, and true where an error is due */
+	MODE_RAISES					/* whether one is */
 } TermMode;
 
 static void append_whole(PnsTermWriter *writer, const char *key, const PnsTerm *term, TermMode mode);
 static void append_maybe(PnsTermWriter *writer, const char *key, const PnsTerm *term);
+static void append_raises(PnsTermWriter *writer, const char *key, const PnsTerm *term);
 static int	append_failures(PnsTermWriter *writer, const PnsTerm *term, int n);
 static int	append_misfits(PnsTermWriter *writer, const PnsTerm *term, int n);
 static void append_variable(PnsTermWriter *writer, const char *key, const PnsTermColumn *column);
@@ -71,6 +73,36 @@ pns_term_append_maybe(PnsBsonBuilder *builder, const char *key, const PnsTerm *t
 }
 
 /*
+ * pns_term_may_raise tells whether evaluating a term here, or reading its
+ * columns, can raise an error.
+ */
+bool
+pns_term_may_raise(const PnsTerm *term)
+{
+	ListCell   *lc;
+
+	foreach(lc, term->columns)
+	{
+		if (pns_term_column_may_misfit((PnsTermColumn *) lfirst(lc)))
+			return true;
+	}
+	return term->may_fail;
+}
+
+/*
+ * pns_term_append_raises appends whether a term's evaluation here raises an
+ * error.
+ */
+void
+pns_term_append_raises(PnsBsonBuilder *builder, const char *key, const PnsTerm *term,
+					   PnsOperandValue operand_value, void *state)
+{
+	PnsTermWriter writer = {.builder = builder,.operand_value = operand_value,.state = state};
+
+	append_whole(&writer, key, term, MODE_RAISES);
+}
+
+/*
  * append_whole binds the columns of a term and appends it.  A column that
  * stands alone needs no variable.
  */
@@ -103,8 +135,10 @@ append_whole(PnsTermWriter *writer, const char *key, const PnsTerm *term, TermMo
 		pns_term_write(writer, key, term);
 	else if (mode == MODE_TRUE)
 		pns_term_write_truth(writer, key, term, true);
-	else
+	else if (mode == MODE_MAYBE)
 		append_maybe(writer, key, term);
+	else
+		append_raises(writer, key, term);
 
 	if (binds)
 	{
@@ -127,6 +161,22 @@ append_maybe(PnsTermWriter *writer, const char *key, const PnsTerm *term)
 	n = append_failures(writer, term, n);
 	if (!term->strict)
 		append_misfits(writer, term, n);
+	pns_bson_close(writer->builder);
+	pns_bson_close(writer->builder);
+}
+
+/*
+ * append_raises appends { $or: [ errors ... ] }.
+ */
+static void
+append_raises(PnsTermWriter *writer, const char *key, const PnsTerm *term)
+{
+	int			n;
+
+	pns_bson_open_document(writer->builder, key);
+	pns_bson_open_array(writer->builder, "$or");
+	n = append_failures(writer, term, 0);
+	append_misfits(writer, term, n);
 	pns_bson_close(writer->builder);
 	pns_bson_close(writer->builder);
 }

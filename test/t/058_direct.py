@@ -1,7 +1,12 @@
 """UPDATE and DELETE that are sent as one command, and what keeps others from it."""
+from datetime import datetime
 import re
+from random import Random
 
-from bson import ObjectId
+import bson
+from bson import Decimal128, Int64, ObjectId, json_util
+import psycopg
+import pymongo
 
 from servers.harness import *
 
@@ -109,19 +114,26 @@ def guards(db, mongo):
     """What has to see the rows gets them."""
     fill(mongo)
     for statement in (
-            "UPDATE t SET s = 'x' WHERE n = 1 RETURNING n", "UPDATE t SET n = n + 1",
+            "UPDATE t SET s = 'x' WHERE n = 1 RETURNING n", "UPDATE t SET n = n + 1 RETURNING n",
+            "UPDATE t SET b = n", "UPDATE t SET s = s || 'x', c = 'nested'",
+            "UPDATE t SET n = n + (random() * 0)::int", "UPDATE t SET s = md5(s)",
+            "UPDATE t SET n = CASE WHEN n > 0 THEN 10 / n END", "UPDATE twice SET a = n, b = s",
+            "UPDATE narrow SET v = v || 'x'", "UPDATE narrow SET d = d + 1", "UPDATE narrow SET o = s",
             "UPDATE t SET s = clock_timestamp()::text", "UPDATE t SET (s, c) = (SELECT s, 'x')",
             "UPDATE t SET s = 'x' WHERE n::text || s = '1one'", "UPDATE strict SET n = 1 WHERE s IS NULL",
             "UPDATE t SET s = 'x' FROM generate_series(1, 2) g WHERE n = g",
             "DELETE FROM t USING generate_series(1, 2) g WHERE n = g",
             "UPDATE t SET (s, c) = (SELECT 'x', 'y' WHERE t.n > 1)",
             "UPDATE whole SET doc = '{}'", "UPDATE whole SET _id = 1", "UPDATE whole SET dotted = 1",
-            "UPDATE whole SET element = 1", "UPDATE checked SET s = 'x'", "UPDATE filled SET s = 'x'",
-            "UPDATE generated SET n = 1", "UPDATE watched SET s = 'x'", "DELETE FROM watched",
+            "UPDATE whole SET element = 1", "UPDATE checked SET n = 1", "UPDATE checked SET n = n - 1",
+            "UPDATE row_checked SET s = 'x'", "UPDATE generated SET n = 1", "UPDATE watched SET s = 'x'", "DELETE FROM watched",
             "UPDATE limited SET s = 'x'", "UPDATE off SET s = 'x'", "DELETE FROM queued",
-            "UPDATE part SET s = 'x'"):
+            "UPDATE part SET n = 1", "UPDATE part SET n = n + 1"):
         ok(not is_direct(db, statement), f"by rows: {statement}")
-    for statement in ("DELETE FROM checked WHERE n = 1", "UPDATE seen SET s = 'x'", "DELETE FROM seen"):
+    for statement in ("DELETE FROM checked WHERE n = 1", "UPDATE seen SET s = 'x'", "DELETE FROM seen",
+                      "UPDATE checked SET s = 'x'", "UPDATE checked SET s = s || n::text", "UPDATE filled SET s = 'x'",
+                      "UPDATE filled SET n = 1", "UPDATE filled SET n = n + 1", "UPDATE part SET s = 'x'",
+                      "UPDATE part SET s = s || 'x'"):
         ok(is_direct(db, statement), f"direct: {statement}")
     throws(lambda: db.execute("UPDATE checked SET n = 100 WHERE n = 1"), "23514", "a CHECK holds")
     db.execute("SET pynomaly_store.enable_modify_pushdown = off")
@@ -137,6 +149,12 @@ def create_guarded(db, uri):
                      r"dotted int OPTIONS (field 'x\.y'), element int OPTIONS (field 'l.0')",
                      database="x")
     db.foreign_table("checked", "m", "n int, s text, CHECK (n < 100)", database="x", collection="t")
+    db.foreign_table("row_checked", "m", "n int, s text, CHECK (row_checked IS NOT NULL)", database="x",
+                     collection="t")
+    db.foreign_table("twice", "m", "a int OPTIONS (field 'f'), b text OPTIONS (field 'f'), n int, s text",
+                     database="x")
+    db.foreign_table("narrow", "m", "v varchar(5), d numeric, s text, "
+                     "o text OPTIONS (bson_type 'objectId')", database="x")
     db.foreign_table("filled", "m", "n int NOT NULL, s text", database="x")
     db.foreign_table("generated", "m", "n int, g int GENERATED ALWAYS AS (n * 2) STORED",
                      database="x")
@@ -155,6 +173,200 @@ def create_guarded(db, uri):
             FOR EACH ROW EXECUTE FUNCTION look();
         CREATE TRIGGER look AFTER UPDATE OR DELETE ON seen
             FOR EACH STATEMENT EXECUTE FUNCTION look()""")
+
+
+NUMBERS = [None, 0, 1, -1, 7, Int64(7), 7.0, 7.5, 32767, 2147483647, -2147483648, Int64(2147483648),
+           Int64(9223372036854775807), Int64(-9223372036854775808), 1e300, -0.0, float("inf"), float("nan"),
+           "7", True, [1], {"x": 1}, Decimal128("7"), Decimal128("0.5"), datetime(2020, 1, 2)]
+TEXTS = [None, "", "a", "é", "$n", "A", "red", "blue", ObjectId("0123456789abcdef01234567"), 5, ["a"], "zero\0"]
+DATES = [None, datetime(2020, 1, 2), datetime(1969, 12, 31, 23, 59, 59, 999000),
+         datetime(2020, 1, 2, 3, 4, 5)]
+ANY = {"i2": NUMBERS, "i4": NUMBERS, "i8": NUMBERS, "f8": NUMBERS, "s": TEXTS, "v": TEXTS,
+       "b": [True, False, None, 1, "t"], "d": DATES + ["x", 7], "at": DATES + ["x", 7], "e": TEXTS,
+       "sub": [{"k": 1}, {"k": "x"}, [{"k": 2}], 5, None, {}]}
+FITTING = {"i2": [None, 0, 1, -5, 7.0, 100], "i4": [None, 1, 2, Int64(7), -3.0, 50000],
+           "i8": [None, 0, 5, Int64(1 << 40), -7.0], "f8": [None, 0.5, -2.0, 3, Int64(4), -0.0],
+           "s": [None, "", "a", "é", "$n", "A"], "v": [None, "a", "b"], "b": [True, False, None],
+           "d": DATES, "at": DATES, "e": [None, "red", "blue"], "sub": [{"k": 1}, {}, None]}
+COMPUTED_COLUMNS = ("_id int, i2 int2, i4 int4, i8 int8, f8 float8, s text, v varchar, b bool, d date, "
+                    "at timestamp, e color, k int OPTIONS (field 'sub.k')")
+COMPUTED = [
+    "i4 = i4 + 1", "i4 = i4 - 1", "i8 = i8 * 2", "i2 = i2 + 1::int2", "i8 = i4", "i4 = i8::int4", "i2 = i4::int2",
+    "f8 = f8 * 2", "f8 = f8 / i4", "f8 = i4", "i4 = 100 / i4", "i4 = i4 % 3", "i8 = -i8", "i4 = abs(i4)",
+    "s = s || 'x'", "s = s || s", "s = v", "v = v", "s = '$' || s, i4 = 5, v = NULL, b = true",
+    "b = i4 > 3", "b = NOT b", "b = s = 'a'", "b = s IS NULL", "i4 = i8, i8 = i4",
+    "i4 = CASE WHEN s = 'a' THEN 1 WHEN i4 > 0 THEN 2 ELSE i4 END", "s = coalesce(s, v, 'none')",
+    "s = CASE WHEN b THEN '$n' END", "d = at::date", "d = d", "at = d", "at = at", "e = e", "i4 = k", "i4 = length(s)",
+    "e = CASE WHEN i4 > 0 THEN 'red'::color ELSE e END", "i4 = i4 + 1, s = s || 'y'",
+    "i8 = i8 + (SELECT count(*) FROM generate_series(1, 3))",
+]
+CONDITIONS = ["", " WHERE _id < 20", " WHERE i4 > 0", " WHERE s IS NULL", " WHERE length(s) = 1", " WHERE _id < 0"]
+
+
+def random_documents(random, fits):
+    """Make documents of which many do not fit their columns, or none."""
+    documents = []
+    for number in range(60):
+        document = {"_id": number, "extra": {"a": [number]}}
+        for key, values in (FITTING if fits else ANY).items():
+            value = random.choice(values)
+            if value is not None or random.random() < 0.5:
+                document[key] = value
+        documents.append(document)
+    return documents
+
+
+def encoded(documents):
+    """Return the bytes of each field of documents, by _id."""
+    return {one["_id"]: {key: bson.encode({"v": value}) for key, value in one.items()}
+            for one in documents}
+
+
+def outcome(db, mongo, statement, documents):
+    """Run a statement on documents; return what it does to them, bytes and all, or its error."""
+    mongo.computed.delete_many({})
+    mongo.computed.insert_many(documents)
+    try:
+        count = db.execute(statement).rowcount
+        result = ("done", count)
+    except psycopg.Error as error:
+        result = (error.sqlstate, error.diag.message_primary)
+    return result, encoded(mongo.computed.find())
+
+
+def computes(db, mongo):
+    """An UPDATE that computes does what the rows' commands do, and fails as they do."""
+    random = Random(58)
+    db.execute("CREATE TYPE color AS ENUM ('red', 'blue')")
+    for mismatch, nulls in (("null", "omit"), ("null", "store"), ("error", "omit")):
+        db.execute("DROP FOREIGN TABLE IF EXISTS computed")
+        db.foreign_table("computed", "m", COMPUTED_COLUMNS, database="x", nulls=nulls, on_mismatch=mismatch)
+        errors = 0
+        wrong = []
+        for sets in COMPUTED:
+            condition = random.choice(CONDITIONS)
+            if mismatch == "error":
+                condition = random.choice(["", " WHERE _id < 20"])
+            statement = f"UPDATE computed SET {sets}{condition}"
+            documents = random_documents(random, mismatch == "error" or random.random() < 0.6)
+            db.execute("SET pynomaly_store.enable_modify_pushdown = on")
+            ok(is_direct(db, statement), f"direct: {statement}")
+            direct = outcome(db, mongo, statement, documents)
+            db.execute("SET pynomaly_store.enable_modify_pushdown = off")
+            ok(not is_direct(db, statement), f"by rows: {statement}")
+            rows = outcome(db, mongo, statement, documents)
+            errors += direct[0][0] != "done"
+            if direct[0] != rows[0] or (direct[0][0] == "done" and direct[1] != rows[1]):
+                wrong.append((statement, direct[0], rows[0], [(direct[1][one], rows[1][one]) for one in direct[1]
+                              if direct[1][one] != rows[1][one]][:2]))
+            if direct[0][0] != "done":
+                is_(direct[1], encoded(documents), f"an error changes nothing: {statement}")
+        is_(wrong, [], f"on_mismatch {mismatch}, nulls {nulls}: the same as by rows ({errors} errors)")
+    db.execute("RESET pynomaly_store.enable_modify_pushdown")
+
+
+def compute_errors(db, mongo):
+    """What is an error row by row is one, and nothing is written."""
+    db.foreign_table("misfits", "m", "_id int, n int, d int, s text, v varchar", database="x", on_mismatch="error",
+                     collection="computed")
+    db.foreign_table("required", "m", "_id int, n int NOT NULL, d int", database="x", on_mismatch="null",
+                     collection="computed")
+    for document, statement, code in (
+            ({"n": 2147483647}, "UPDATE misfits SET n = n + 1", "22003"),
+            ({"n": 1, "d": 0}, "UPDATE misfits SET n = n / d", "22012"),
+            ({"n": "bad"}, "UPDATE misfits SET n = n + 1", "22000"),
+            ({"n": "bad"}, "UPDATE misfits SET s = n::text", "22000"),
+            ({"n": 1, "d": "bad"}, "UPDATE misfits SET n = n * d", "22000"),
+            ({"n": "bad", "s": "a"}, "UPDATE misfits SET s = CASE WHEN s = 'a' THEN 'b' ELSE n::text END", "22000"),
+            ({"n": None}, "UPDATE required SET n = n + 1", "23502"),
+            ({"n": 1}, "UPDATE required SET n = d", "23502"),
+            ({"n": 1}, "UPDATE required SET n = NULL", "23502"),
+            ({"n": 1}, "UPDATE required SET n = (SELECT NULL::int)", "23502")):
+        documents = [{"_id": 1, "n": 1, "d": 1}, dict(document, _id=2), {"_id": 3, "n": 3, "d": 3}]
+        ok(is_direct(db, statement), f"direct: {statement}")
+        direct = outcome(db, mongo, statement, documents)
+        db.execute("SET pynomaly_store.enable_modify_pushdown = off")
+        rows = outcome(db, mongo, statement, documents)
+        db.execute("RESET pynomaly_store.enable_modify_pushdown")
+        is_(direct[0][0], code, f"{code}: {statement}")
+        is_(direct[0], rows[0], "the same error row by row")
+        is_(direct[1], encoded(documents), "nothing is written")
+        is_(outcome(db, mongo, statement + " WHERE _id = 9", documents)[0], ("done", 0), "and none where nothing matches")
+    outcome(db, mongo, "UPDATE misfits SET n = n + 1", [{"_id": 1, "n": 1}, {"_id": 2, "n": 2}])
+    is_([one["n"] for one in mongo.computed.find()], [2, 3], "each document is changed once")
+    plan = db.explain("UPDATE misfits SET n = n + 1 WHERE _id > 0")
+    like(plan, "MongoDB Check", "EXPLAIN shows what is asked before")
+    like(plan, r'"\$set" ?: ?\{ ?"n"', "and the pipeline")
+    like(db.explain("UPDATE misfits SET n = n + 1", "ANALYZE, COSTS OFF"), "MongoDB Commands: 2", "a check, and one command")
+    meanwhile(db, mongo)
+    db.execute("ALTER FOREIGN TABLE misfits OPTIONS (SET on_mismatch 'null')")
+    like(db.explain("UPDATE misfits SET n = length(s)", "ANALYZE, COSTS OFF"), "MongoDB Commands: 1", "no check is needed")
+
+
+def meanwhile(db, mongo):
+    """A document that comes to be wrong after the check is not written by the update itself."""
+    plan = db.explain("UPDATE misfits SET n = n + 1 WHERE _id > 0")
+    command = json_util.loads(re.search(r"MongoDB Command: (.*)", plan).group(1))
+    del command["$db"]
+    for value, written in ((1, 2), (None, None), (2147483647, ...), ("bad", ...), (Int64(5), 6)):
+        mongo.computed.update_one({"_id": 2}, {"$set": {"n": value}})
+        try:
+            mongo.command(command)
+            result = mongo.computed.find_one({"_id": 2}).get("n")
+        except pymongo.errors.OperationFailure as error:
+            like(str(error), "changed meanwhile", f"{value!r} is refused")
+            result = ...
+        is_(result, written, f"what the update makes of {value!r}")
+
+
+def computed_parameters(db, mongo):
+    """Parameters of what is computed, in plans for any value."""
+    db.execute("SET plan_cache_mode = force_generic_plan; "
+               "PREPARE adder (int, text) AS UPDATE misfits SET n = n + $1, s = $2 WHERE _id > 0; "
+               "PREPARE setter2 (int) AS UPDATE required SET n = $1, d = d + 1 WHERE _id = 1")
+    for call, n, s in (("adder(5, '$n')", 6, "$n"), ("adder(-1, NULL)", 0, None), ("adder(NULL, 'x')", None, "x"),
+                       ("setter2(9)", 9, None)):
+        is_(outcome(db, mongo, f"EXECUTE {call}", [{"_id": 1, "n": 1, "s": "s"}])[0], ("done", 1), call)
+        document = mongo.computed.find_one()
+        is_((document.get("n"), document.get("s")), (n, s if "adder" in call else "s"), "what it writes")
+    for call, code in (("adder(2147483647, 'x')", "22003"), ("setter2(NULL)", "23502")):
+        is_(outcome(db, mongo, f"EXECUTE {call}", [{"_id": 1, "n": 1}])[0][0], code, call)
+    like(db.explain("EXECUTE adder(5, 'x')"), r'"\$literal" ?: ?"x"', "a constant is not taken for an expression")
+    db.execute("DEALLOCATE adder; DEALLOCATE setter2; RESET plan_cache_mode")
+
+
+def parents(db, mongo):
+    """Each table below a parent has its own command."""
+    db.execute("CREATE TABLE family (n int, s text, k int) PARTITION BY LIST (k); "
+               "CREATE TABLE home PARTITION OF family FOR VALUES IN (1); "
+               "CREATE TABLE elders (n int, s text)")
+    for number in (2, 3):
+        db.execute(f"CREATE FOREIGN TABLE family{number} PARTITION OF family FOR VALUES IN ({number}) "
+                   f"SERVER m OPTIONS (database 'x', collection 'family{number}', on_mismatch 'null')")
+    db.execute("CREATE FOREIGN TABLE younger (extra text, s text, n int) SERVER m "
+               "OPTIONS (database 'x', collection 'younger'); ALTER FOREIGN TABLE younger INHERIT elders")
+    for statement, direct in (
+            ("UPDATE family SET n = n + 1", 2), ("UPDATE family SET s = s || k::text WHERE n > 1", 2),
+            ("UPDATE family SET s = 'x' WHERE k = 2", 1), ("UPDATE family SET k = k, s = 'x'", 0),
+            ("UPDATE elders SET n = n * 2, s = 'y'", 1), ("DELETE FROM family WHERE n = 2", 2),
+            ("DELETE FROM elders WHERE n = 4", 1), ("UPDATE family SET n = length(md5(s)) WHERE n = 3", 0),
+            ("UPDATE family SET n = 1 FROM elders WHERE family.n = elders.n", 0)):
+        results = []
+        for setting in ("on", "off"):
+            db.execute(f"SET pynomaly_store.enable_modify_pushdown = {setting}; TRUNCATE home; DELETE FROM elders; "
+                       "DELETE FROM family; INSERT INTO home SELECT g, 'h' || g, 1 FROM generate_series(1, 3) g; "
+                       "INSERT INTO family SELECT g, 'f' || g, 2 + g % 2 FROM generate_series(1, 6) g; "
+                       "INSERT INTO younger SELECT 'e', 'y' || g, g FROM generate_series(1, 4) g; "
+                       "INSERT INTO elders SELECT g, 'o' || g FROM generate_series(1, 4) g")
+            plan = db.explain(statement)
+            is_(len(re.findall('MongoDB Command: .*"multi"|MongoDB Command: .*"limit" ?: ?0', plan)),
+                direct if setting == "on" else 0, f"{setting}, direct: {statement}")
+            count = db.execute(statement).rowcount
+            results.append((count, db.rows("SELECT tableoid::regclass::text, * FROM family ORDER BY 1, 2, 3, 4"),
+                            db.rows("SELECT tableoid::regclass::text, * FROM elders ORDER BY 1, 2, 3"),
+                            db.rows("SELECT * FROM younger ORDER BY 1, 2, 3")))
+        is_(results[0], results[1], f"the same count and rows: {statement}")
+    db.execute("RESET pynomaly_store.enable_modify_pushdown")
 
 
 def transactions(db, mongo, mode):
@@ -195,6 +407,10 @@ for mode in MODES:
         explains(db, mongo)
         parameters(db, mongo)
         guards(db, mongo)
+        computes(db, mongo)
+        compute_errors(db, mongo)
+        computed_parameters(db, mongo)
+        parents(db, mongo)
         transactions(db, mongo, mode)
         views(db, mongo, server.uri)
 
