@@ -47,7 +47,7 @@ pns_computed_compile(Expr *value, const PnsTable *table, int attnum, List *sourc
 	computed->column = &table->columns[attnum - 1];
 	computed->stores_null = table->stores_nulls;
 	computed->term = pns_term_compile(value, &context);
-	if (computed->term == NULL || (computed->term->may_fail && !computed->term->strict) ||
+	if (computed->term == NULL || !pns_term_fails_exactly(computed->term) ||
 		!value_cast(computed->term, computed->column, &computed->cast))
 		return NULL;
 	return computed;

@@ -117,10 +117,10 @@ extern void pns_term_append_maybe(PnsBsonBuilder *builder, const char *key, cons
 /* Can evaluating the term here raise an error, or reading its columns? */
 extern bool pns_term_may_raise(const PnsTerm *term);
 
-/*
- * Append whether it does, for a term that is strict or cannot fail: of others
- * PostgreSQL may not evaluate what fails.
- */
+/* Can MongoDB tell where evaluating the term here raises an error? */
+extern bool pns_term_fails_exactly(const PnsTerm *term);
+
+/* Append whether it does, or whether reading the columns does. */
 extern void pns_term_append_raises(PnsBsonBuilder *builder, const char *key, const PnsTerm *term,
 								   PnsOperandValue operand_value, void *state);
 

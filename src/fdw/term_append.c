@@ -27,6 +27,9 @@ static void append_whole(PnsTermWriter *writer, const char *key, const PnsTerm *
 static void append_maybe(PnsTermWriter *writer, const char *key, const PnsTerm *term);
 static void append_raises(PnsTermWriter *writer, const char *key, const PnsTerm *term);
 static int	append_failures(PnsTermWriter *writer, const PnsTerm *term, int n);
+static bool decides_safely(const PnsTerm *term);
+static void append_case_failures(PnsTermWriter *writer, const char *key, const PnsTerm *term);
+static void append_failure(PnsTermWriter *writer, const char *key, const PnsTerm *term);
 static int	append_misfits(PnsTermWriter *writer, const PnsTerm *term, int n);
 static void append_variable(PnsTermWriter *writer, const char *key, const PnsTermColumn *column);
 static void append_operand(PnsTermWriter *writer, const char *key, const PnsTerm *term);
@@ -87,6 +90,28 @@ pns_term_may_raise(const PnsTerm *term)
 			return true;
 	}
 	return term->may_fail;
+}
+
+/*
+ * pns_term_fails_exactly tells whether MongoDB can tell where a term fails:
+ * PostgreSQL evaluates all of it, but for the values of a CASE.
+ */
+bool
+pns_term_fails_exactly(const PnsTerm *term)
+{
+	ListCell   *lc;
+
+	if (!term->may_fail)
+		return true;
+	if (term->kind == PNS_TERM_AND || term->kind == PNS_TERM_OR ||
+		(term->kind == PNS_TERM_CASE && !decides_safely(term)))
+		return false;
+	foreach(lc, term->args)
+	{
+		if (!pns_term_fails_exactly((PnsTerm *) lfirst(lc)))
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -183,14 +208,20 @@ append_raises(PnsTermWriter *writer, const char *key, const PnsTerm *term)
 
 /*
  * append_failures appends, from number n, that a call is null whose arguments
- * are not.  Calls that PostgreSQL would not evaluate count as well.  Returns
- * the next number.
+ * are not.  Of those that PostgreSQL would not evaluate the ones in a CASE do not
+ * count, unless one of its conditions can fail, and those in AND and OR do.
+ * Returns the next number.
  */
 static int
 append_failures(PnsTermWriter *writer, const PnsTerm *term, int n)
 {
 	ListCell   *lc;
 
+	if (term->kind == PNS_TERM_CASE && decides_safely(term))
+	{
+		append_case_failures(writer, pns_bson_index(n++), term);
+		return n;
+	}
 	if (term->kind == PNS_TERM_CALL && term->fails)
 	{
 		int			narg = 1;
@@ -215,6 +246,63 @@ append_failures(PnsTermWriter *writer, const PnsTerm *term, int n)
 			n = append_failures(writer, arg, n);
 	}
 	return n;
+}
+
+/*
+ * decides_safely tells whether no condition of a CASE can fail.
+ */
+static bool
+decides_safely(const PnsTerm *term)
+{
+	for (int i = 0; i + 1 < list_length(term->args); i += 2)
+	{
+		if (((PnsTerm *) list_nth(term->args, i))->may_fail)
+			return false;
+	}
+	return list_length(term->args) > 1;
+}
+
+/*
+ * append_case_failures appends whether the value that a CASE decides for fails.
+ */
+static void
+append_case_failures(PnsTermWriter *writer, const char *key, const PnsTerm *term)
+{
+	PnsBsonBuilder *builder = writer->builder;
+	int			n = list_length(term->args) / 2;
+
+	pns_bson_open_document(builder, key);
+	pns_bson_open_document(builder, "$switch");
+	pns_bson_open_array(builder, "branches");
+	for (int i = 0; i < n; i++)
+	{
+		pns_bson_open_document(builder, pns_bson_index(i));
+		pns_term_write_truth(writer, "case", (PnsTerm *) list_nth(term->args, 2 * i), true);
+		append_failure(writer, "then", (PnsTerm *) list_nth(term->args, 2 * i + 1));
+		pns_bson_close(builder);
+	}
+	pns_bson_close(builder);
+	append_failure(writer, "default", (PnsTerm *) llast(term->args));
+	pns_bson_close(builder);
+	pns_bson_close(builder);
+}
+
+/*
+ * append_failure appends whether a term fails.
+ */
+static void
+append_failure(PnsTermWriter *writer, const char *key, const PnsTerm *term)
+{
+	if (!term->may_fail)
+	{
+		pns_bson_append_bool(writer->builder, key, false);
+		return;
+	}
+	pns_bson_open_document(writer->builder, key);
+	pns_bson_open_array(writer->builder, "$or");
+	append_failures(writer, term, 0);
+	pns_bson_close(writer->builder);
+	pns_bson_close(writer->builder);
 }
 
 /*

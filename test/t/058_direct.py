@@ -117,7 +117,8 @@ def guards(db, mongo):
             "UPDATE t SET s = 'x' WHERE n = 1 RETURNING n", "UPDATE t SET n = n + 1 RETURNING n",
             "UPDATE t SET b = n", "UPDATE t SET s = s || 'x', c = 'nested'",
             "UPDATE t SET n = n + (random() * 0)::int", "UPDATE t SET s = md5(s)",
-            "UPDATE t SET n = CASE WHEN n > 0 THEN 10 / n END", "UPDATE twice SET a = n, b = s",
+            "UPDATE t SET n = coalesce(10 / n, 0)",
+            "UPDATE t SET n = CASE WHEN 10 / n > 1 THEN n END", "UPDATE flags SET f = n > 0 AND 10 / n > 1", "UPDATE twice SET a = n, b = s",
             "UPDATE narrow SET v = v || 'x'", "UPDATE narrow SET d = d + 1", "UPDATE narrow SET o = s",
             "UPDATE t SET s = clock_timestamp()::text", "UPDATE t SET (s, c) = (SELECT s, 'x')",
             "UPDATE t SET s = 'x' WHERE n::text || s = '1one'", "UPDATE strict SET n = 1 WHERE s IS NULL",
@@ -153,6 +154,7 @@ def create_guarded(db, uri):
                      collection="t")
     db.foreign_table("twice", "m", "a int OPTIONS (field 'f'), b text OPTIONS (field 'f'), n int, s text",
                      database="x")
+    db.foreign_table("flags", "m", "n int, f bool", database="x")
     db.foreign_table("narrow", "m", "v varchar(5), d numeric, s text, "
                      "o text OPTIONS (bson_type 'objectId')", database="x")
     db.foreign_table("filled", "m", "n int NOT NULL, s text", database="x")
@@ -198,6 +200,10 @@ COMPUTED = [
     "i4 = CASE WHEN s = 'a' THEN 1 WHEN i4 > 0 THEN 2 ELSE i4 END", "s = coalesce(s, v, 'none')",
     "s = CASE WHEN b THEN '$n' END", "d = at::date", "d = d", "at = d", "at = at", "e = e", "i4 = k", "i4 = length(s)",
     "e = CASE WHEN i4 > 0 THEN 'red'::color ELSE e END", "i4 = i4 + 1, s = s || 'y'",
+    "i4 = CASE WHEN i4 <> 0 THEN 100 / i4 END", "i4 = CASE WHEN i4 < 10 THEN i4 + 1 ELSE 0 END",
+    "i4 = CASE WHEN i4 > 0 THEN 1 WHEN s = 'a' THEN i4 / 0 ELSE i4 / 0 + i4 END", "i4 = 100 / nullif(i4, 0)",
+    "i4 = 10 / CASE i4 WHEN 0 THEN 1 ELSE i4 END", "i2 = CASE WHEN b THEN CASE WHEN i4 < 9 THEN i4::int2 END ELSE 7 END",
+    "i4 = CASE WHEN i4 < 2000000 THEN i4 * 1000 ELSE i4 END", "i4 = greatest(i4 + 1, 3)",
     "i8 = i8 + (SELECT count(*) FROM generate_series(1, 3))",
 ]
 CONDITIONS = ["", " WHERE _id < 20", " WHERE i4 > 0", " WHERE s IS NULL", " WHERE length(s) = 1", " WHERE _id < 0"]
