@@ -220,6 +220,37 @@ def run_regress(run, variable, **changes):
               seconds, "".join(f"{name} failed\n" for name in bad) + output)
 
 
+def run_isolation(run):
+    """Run the specs of concurrent sessions with PostgreSQL's isolation tester."""
+    folder = "test/specs"
+    names = [os.path.basename(path)[:-len(".spec")] for path in
+             sorted(glob.glob(f"{folder}/*.spec", root_dir=run.tree))]
+    names = [name for name in names if run.wants(f"{folder}/{name}.spec")]
+    if not names:
+        return
+    libraries = subprocess.run(
+        [run.stack.pg_config, "--pkglibdir"], check=True,
+        stdout=subprocess.PIPE, text=True).stdout.strip()
+    results = os.path.join(run.tree, "output_iso")
+    os.makedirs(results)
+    _, output, seconds = run.execute(
+        folder,
+        [f"{libraries}/pgxs/src/test/isolation/pg_isolation_regress",
+         "--inputdir=test", f"--outputdir={results}",
+         f"--bindir={os.path.dirname(run.stack.pg_config)}",
+         "--dbname=isolation_regression", "--load-extension=pynomaly_store",
+         *names],
+        PGOPTIONS=f"-c spec.mongo_uri={run.stack.mongo_uri}")
+    good = regress_passed(output)
+    bad = [name for name in names if name not in good]
+    diffs = os.path.join(results, "regression.diffs")
+    if bad and os.path.exists(diffs):
+        with open(diffs, encoding="utf-8", errors="replace") as file:
+            output = file.read() or output
+    run.count(folder, len(names) - len(bad), len(bad), seconds,
+              "".join(f"{name} failed\n" for name in bad) + output)
+
+
 def load_fixtures(run):
     """Load what the tests with MongoDB read."""
     if not os.path.exists(os.path.join(run.tree, "test/fixtures/load.py")):
@@ -239,6 +270,7 @@ def run_everything(run):
     run_regress(run, "REGRESS_LOCAL", MONGO_URI=None)
     load_fixtures(run)
     run_regress(run, "REGRESS_MONGO")
+    run_isolation(run)
     for pattern in ("test/servers/test_*.py", "test/unit/*.py",
                     "test/t/[0-9]*.py", "test/demo/test_*.py",
                     "test/differential/test_*.py"):
