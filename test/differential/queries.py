@@ -339,7 +339,8 @@ class Queries:
         if kind in ("int2", "int4", "int8"):
             choices += [f"sum(DISTINCT {name})", f"variance({name})", f"avg({name})"]
             choices += [f"stddev_pop({name})", f"sum({name}::int8)"]
-            choices += [f"max(- {name}::int8)"]
+            if kind != "int8":  # of which the least has no negative
+                choices += [f"max(- {name}::int8)"]
             choices += [f"percentile_disc(0.5) WITHIN GROUP (ORDER BY {name})"]
         elif kind in ("float4", "float8"):
             near = f"FILTER (WHERE {name} BETWEEN -1000000 AND 1000000)"
