@@ -93,6 +93,8 @@ SELECT create_index('nowhere', 'c', '{}');
 SELECT create_index('nowhere', 'c', NULL);
 SELECT create_index('nowhere', 'c', '{"a": null}');
 SELECT create_index('nowhere', 'c', '{"a": 1}', expire_after => '-1 s');
+SELECT create_index('nowhere', 'c', '{"a": 1}', expire_after => '0.9 s');
+SELECT create_index('nowhere', 'c', '{"a": 1}', expire_after => '-0.4 s');
 SELECT create_index('nowhere', 'c', '{"a": 1}', expire_after => '1000 years');
 SELECT create_index('nowhere', 'c', '{"a": 1}', options => '{"key": {"b": 1}}');
 SELECT create_index('nowhere', 'c', '{"a": 1}', options => '{"name": "x"}');

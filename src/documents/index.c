@@ -222,7 +222,8 @@ append_key(StringInfo name, const PnsBsonIterator *key)
 
 /*
  * expire_seconds gives an interval in seconds, a month being 30 days.  22023
- * for one that MongoDB does not take.
+ * for one that MongoDB does not take.  A fraction of a second is not cut off, as
+ * documents would expire earlier than was said.
  */
 static int64
 expire_seconds(const Interval *interval)
@@ -230,6 +231,10 @@ expire_seconds(const Interval *interval)
 	int64		seconds = ((int64) interval->month * DAYS_PER_MONTH + interval->day) * SECS_PER_DAY +
 	interval->time / USECS_PER_SEC;
 
+	if (interval->time % USECS_PER_SEC != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("documents expire after a whole number of seconds")));
 	if (seconds < 0 || seconds > PG_INT32_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
