@@ -70,6 +70,7 @@ static void look_at_insert(PnsRowWriter *writer, bool has_document);
 static void look_at_update(PnsRowWriter *writer, Bitmapset *columns);
 static void look_at_node(PnsRowWriter *writer, WriterNode *node);
 static bool given_document(PnsRowWriter *writer, PnsDocument *document);
+static void check_no_operators(const WriterColumn *column, PnsDocument document);
 static bool shows_generated_ids(const PnsTableColumn *column);
 static void append_generated_id(PnsRowWriter *writer, PnsBsonBuilder *builder);
 static void append_node(PnsRowWriter *writer, PnsBsonBuilder *builder, const char *key,
@@ -411,7 +412,8 @@ look_at_node(PnsRowWriter *writer, WriterNode *node)
  * given_document gives the document that a row has as a whole.  False where
  * there is none.
  *
- * Errors: 22023 where it is JSON but no object, or two columns differ.
+ * Errors: 22023 where it is JSON but no object, has a field that begins with a
+ * dollar, or two columns differ.
  */
 static bool
 given_document(PnsRowWriter *writer, PnsDocument *document)
@@ -438,10 +440,32 @@ given_document(PnsRowWriter *writer, PnsDocument *document)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("column \"%s\" is the document of %s and must hold an object",
 							column->column->codec.name, column->column->codec.collection)));
+		check_no_operators(column, pns_bson_value_document(&value));
 	}
 	if (first != NULL)
 		*document = pns_bson_value_document(&value);
 	return first != NULL;
+}
+
+/*
+ * check_no_operators refuses a document with a field that begins with a dollar:
+ * some commands would take it for an operator, and the others store it.
+ */
+static void
+check_no_operators(const WriterColumn *column, PnsDocument document)
+{
+	PnsBsonIterator iterator;
+
+	pns_bson_iterate(&iterator, document);
+	while (pns_bson_next(&iterator))
+	{
+		if (*iterator.key == '$')
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("column \"%s\" has the field \"%s\", which begins with a dollar",
+							column->column->codec.name,
+							pg_any_to_server(iterator.key, iterator.key_size, PG_UTF8))));
+	}
 }
 
 /*

@@ -121,6 +121,8 @@ def nested(db, mongo):
            "22023", "a field below a number")
     throws(lambda: db.execute("INSERT INTO nested (_id, doc) VALUES (4, '[1]')"),
            "22023", "a document that is no object")
+    throws(lambda: db.execute("""INSERT INTO nested (_id, doc) VALUES (4, '{"$set": {"y": 1}}')"""),
+           "22023", "a document with a field that looks like an operator", message="begins with a dollar")
     throws(lambda: db.execute("INSERT INTO nested (_id, first) VALUES (4, 1)"),
            "0A000", "an element of an array")
     db.execute("ALTER FOREIGN TABLE nested OPTIONS (ADD nulls 'store')")
