@@ -284,8 +284,13 @@ static int
 write_run(PnsTarget *target, BulkOperation *operations, int first, int count,
 		  bool ordered, BulkTotals *totals)
 {
-	PnsWriteKind kind = operations[first].kind;
-	List	   *run = NIL;
+	PnsWriteBatch batch = {
+		.kind = operations[first].kind,
+		.ordered = ordered,
+		.collects = true,
+		.before = first,
+		.total = count
+	};
 	int			next = first;
 	int			range[2];
 	PnsWriteResult result;
@@ -295,19 +300,19 @@ write_run(PnsTarget *target, BulkOperation *operations, int first, int count,
 		.arg = range
 	};
 
-	while (next < count && operations[next].kind == kind)
-		run = lappend(run, operations[next++].operation);
+	while (next < count && operations[next].kind == batch.kind)
+		batch.operations = lappend(batch.operations, operations[next++].operation);
 	range[0] = first;
 	range[1] = next - 1;
 
 	error_context_stack = &context;
-	result = pns_documents_write(target, kind, run, ordered, true);
+	result = pns_documents_write_batch(target, &batch);
 	error_context_stack = context.previous;
 
 	note_result(operations + first, next - first, ordered, &result, totals);
-	if (kind == PNS_WRITE_INSERT)
+	if (batch.kind == PNS_WRITE_INSERT)
 		totals->inserted += result.written;
-	else if (kind == PNS_WRITE_DELETE)
+	else if (batch.kind == PNS_WRITE_DELETE)
 		totals->deleted += result.written;
 	return next;
 }

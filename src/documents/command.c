@@ -37,7 +37,8 @@ static void kill_rest(PnsTarget *target, PnsDocument reply);
  * cursor that the server has left open for more than that is closed.
  *
  * Errors: 42501 for all but administrators, 25006 in a read-only transaction,
- * 0A000 for what is the driver's own, 22P02 for a command that is no object.
+ * 0A000 for what is the driver's own, 22P02 for a command that is no object,
+ * and what the server says of the command or of an operation in it.
  */
 Datum
 pns_documents_run_command(PG_FUNCTION_ARGS)
@@ -58,6 +59,7 @@ pns_documents_run_command(PG_FUNCTION_ARGS)
 	check_command(command);
 
 	reply = pns_mongo_command(pns_documents_connect(&target), target.database, command);
+	pns_mongo_check_reply(target.connection, reply);
 	kill_rest(&target, reply);
 	PG_RETURN_DATUM(pns_documents_to_jsonb(&target, reply));
 }

@@ -72,6 +72,7 @@ extern void pns_documents_read_update(Jsonb *change, Jsonb *array_filters, PnsUp
 
 /* in write.c */
 extern PnsWriteResult pns_documents_write(PnsTarget *target, PnsWriteKind kind,
-										  List *operations, bool ordered, bool collects);
+										  List *operations, bool ordered);
+extern PnsWriteResult pns_documents_write_batch(PnsTarget *target, PnsWriteBatch *batch);
 
 #endif							/* PNS_DOCUMENTS_PRIVATE_H */

@@ -75,7 +75,7 @@ pns_documents_insert_one(PG_FUNCTION_ARGS)
 	pns_documents_require(fcinfo, INSERT_DOCUMENT, "document");
 	document = pns_mongo_parse_document(PG_GETARG_JSONB_P(INSERT_DOCUMENT), "document");
 	operation = pns_documents_insertion(document, &id);
-	(void) pns_documents_write(&target, PNS_WRITE_INSERT, list_make1(operation), true, false);
+	(void) pns_documents_write(&target, PNS_WRITE_INSERT, list_make1(operation), true);
 	PG_RETURN_TEXT_P(cstring_to_text(pns_documents_id_text(id)));
 }
 
@@ -117,7 +117,7 @@ pns_documents_insert(PG_FUNCTION_ARGS)
 		ids[i] = CStringGetTextDatum(pns_documents_id_text(id));
 	}
 	if (operations != NIL)
-		(void) pns_documents_write(&target, PNS_WRITE_INSERT, operations, ordered, false);
+		(void) pns_documents_write(&target, PNS_WRITE_INSERT, operations, ordered);
 	PG_RETURN_ARRAYTYPE_P(construct_array(ids, ndocuments, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
@@ -155,7 +155,7 @@ pns_documents_replace(PG_FUNCTION_ARGS)
 	document = pns_mongo_parse_document(PG_GETARG_JSONB_P(UPDATE_CHANGE), "document");
 	operation = pns_documents_replacement(filter, document,
 										  flag_argument(fcinfo, UPDATE_UPSERT, "switch \"upsert\""));
-	result = pns_documents_write(&target, PNS_WRITE_UPDATE, list_make1(operation), true, false);
+	result = pns_documents_write(&target, PNS_WRITE_UPDATE, list_make1(operation), true);
 	return return_update(fcinfo, &result);
 }
 
@@ -178,22 +178,30 @@ pns_documents_delete_many(PG_FUNCTION_ARGS)
  * server's transaction_mode.
  */
 PnsWriteResult
-pns_documents_write(PnsTarget *target, PnsWriteKind kind, List *operations, bool ordered,
-					bool collects)
+pns_documents_write(PnsTarget *target, PnsWriteKind kind, List *operations, bool ordered)
 {
 	PnsWriteBatch batch = {
 		.kind = kind,
-		.database = target->database,
-		.collection = target->collection,
 		.operations = operations,
-		.ordered = ordered,
-		.collects = collects
+		.ordered = ordered
 	};
 
+	return pns_documents_write_batch(target, &batch);
+}
+
+/*
+ * pns_documents_write_batch does so with a batch in which the caller has set all
+ * but where it goes.
+ */
+PnsWriteResult
+pns_documents_write_batch(PnsTarget *target, PnsWriteBatch *batch)
+{
+	batch->database = target->database;
+	batch->collection = target->collection;
 	if (pns_mongo_transaction_mode(target->server->serverid) != PNS_MODE_OUTBOX)
 		(void) pns_documents_connect(target);
 	return pns_outbox_route(target->connection, target->server->serverid, target->userid,
-							&batch);
+							batch);
 }
 
 /* update does what the functions that update have in common. */
@@ -215,7 +223,7 @@ update(FunctionCallInfo fcinfo, const char *command, bool multi)
 							  PG_GETARG_JSONB_P(UPDATE_ARRAY_FILTERS), &change);
 	operation = pns_documents_update(filter, change, multi,
 									 flag_argument(fcinfo, UPDATE_UPSERT, "switch \"upsert\""));
-	result = pns_documents_write(&target, PNS_WRITE_UPDATE, list_make1(operation), true, false);
+	result = pns_documents_write(&target, PNS_WRITE_UPDATE, list_make1(operation), true);
 	return return_update(fcinfo, &result);
 }
 
@@ -230,7 +238,7 @@ delete(FunctionCallInfo fcinfo, const char *command, bool multi)
 	pns_documents_find_collection(fcinfo, &target);
 	operation = pns_documents_deletion(filter_argument(fcinfo, DELETE_FILTER), multi);
 	PG_RETURN_INT64(pns_documents_write(&target, PNS_WRITE_DELETE, list_make1(operation),
-										true, false).written);
+										true).written);
 }
 
 /*

@@ -268,23 +268,22 @@ pns_mongo_describe_write_error(PnsWriteError *error, const PnsWriteBatch *batch,
 }
 
 /*
- * pns_mongo_describe_too_large words that an operation of a batch is larger than
+ * pns_mongo_throw_too_large raises that an operation of a batch is larger than
  * the server's limit for documents, in bytes both.
  */
 void
-pns_mongo_describe_too_large(PnsWriteError *error, const PnsWriteBatch *batch, int position,
-							 uint32 size, uint32 limit)
+pns_mongo_throw_too_large(const PnsWriteBatch *batch, int position, uint32 size, uint32 limit)
 {
+	PnsWriteError error = {.position = position,.sqlstate = ERRCODE_PROGRAM_LIMIT_EXCEEDED};
 	StringInfoData detail;
 
-	error->position = position;
-	error->sqlstate = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
-	error->message = psprintf("a document is too large for MongoDB collection \"%s.%s\"",
-							  batch->database, batch->collection);
+	error.message = psprintf("a document is too large for MongoDB collection \"%s.%s\"",
+							 batch->database, batch->collection);
 	initStringInfo(&detail);
 	append_id(&detail, batch, position);
 	appendStringInfo(&detail, "It has %u bytes, and the server takes %u.", size, limit);
-	error->detail = detail.data;
+	error.detail = detail.data;
+	pns_mongo_throw_write_error(&error);
 }
 
 /* pns_mongo_throw_write_error raises the refusal of one operation. */
@@ -295,6 +294,47 @@ pns_mongo_throw_write_error(const PnsWriteError *error)
 			(errcode(error->sqlstate),
 			 errmsg_internal("%s", error->message),
 			 errdetail_internal("%s", error->detail)));
+}
+
+/*
+ * pns_mongo_check_reply raises what the reply to a command has of errors though
+ * it says yes: that an operation failed, or that what was written may not last.
+ * In a transaction the server has ended that with the error.
+ */
+void
+pns_mongo_check_reply(PnsConnection *connection, PnsDocument reply)
+{
+	PnsBsonValue value;
+	PnsDocument refusal;
+	bool		single;
+	char	   *detail;
+
+	single = pns_bson_find(reply, "writeErrors", &value) && value.type == PNS_BSON_ARRAY;
+	if (single)
+	{
+		PnsBsonIterator iterator;
+
+		pns_bson_iterate(&iterator, pns_bson_value_document(&value));
+		if (!pns_bson_next(&iterator))
+			return;
+		value = iterator.value;
+	}
+	else if (!pns_bson_find(reply, "writeConcernError", &value))
+		return;
+	if (value.type != PNS_BSON_DOCUMENT)
+		return;
+
+	refusal = pns_bson_value_document(&value);
+	detail = psprintf("MongoDB says: %s (code %d).", string_of(refusal, "errmsg"),
+					  number_of(refusal, "code"));
+	if (single)
+		pns_mongo_lose_transaction(connection, detail);
+	ereport(ERROR,
+			(errcode(single ? code_state(number_of(refusal, "code")) :
+					 ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
+			 single ? errmsg("an operation of the MongoDB command failed") :
+			 errmsg("what the MongoDB command has written may not last"),
+			 errdetail_internal("%s", detail)));
 }
 
 /*
@@ -472,7 +512,8 @@ append_id(StringInfo out, const PnsWriteBatch *batch, int position)
 	PnsDocument operation = *(PnsDocument *) list_nth(batch->operations, position);
 	PnsBsonValue value;
 
-	appendStringInfo(out, "Operation %d of %d", position + 1, list_length(batch->operations));
+	appendStringInfo(out, "Operation %d of %d", batch->before + position + 1,
+					 batch->total > 0 ? batch->total : list_length(batch->operations));
 	if (batch->kind != PNS_WRITE_INSERT &&
 		pns_bson_find(operation, "q", &value) && value.type == PNS_BSON_DOCUMENT)
 		operation = pns_bson_value_document(&value);

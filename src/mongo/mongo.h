@@ -445,6 +445,12 @@ extern void pns_mongo_begin_write(PnsConnection *connection);
 extern void pns_mongo_write_at_once(PnsConnection *connection);
 
 /*
+ * Raise the errors that the reply to a command has though it says yes: of single
+ * operations (23505 and the like), or of the write concern (40003).
+ */
+extern void pns_mongo_check_reply(PnsConnection *connection, PnsDocument reply);
+
+/*
  * Run a command as pns_mongo_command does, but outside of the transaction:
  * collStats, which tells about a collection.
  */
@@ -499,6 +505,8 @@ typedef struct PnsWriteBatch
 	bool		collects;		/* errors of single operations are returned.
 								 * Not in a transaction: MongoDB ends that
 								 * with the first error, which is raised */
+	int			before;			/* for messages: operations of the caller's */
+	int			total;			/* before these, and all; 0: these are all */
 } PnsWriteBatch;
 
 /* An operation that failed. */
@@ -538,6 +546,13 @@ typedef struct PnsWriteResult
  * not.  The result is in the current context.
  */
 extern PnsWriteResult pns_mongo_write(PnsConnection *connection, const PnsWriteBatch *batch);
+
+/*
+ * Raise 54000 for an operation of a batch that is larger than a document may be,
+ * in bytes both, with its _id and position.
+ */
+extern void pns_mongo_throw_too_large(const PnsWriteBatch *batch, int position, uint32 size,
+									  uint32 limit) pg_attribute_noreturn();
 
 /* Make a new ObjectId; id has PNS_OBJECTID_SIZE bytes. */
 extern void pns_mongo_new_objectid(uint8 *id);

@@ -339,8 +339,6 @@ extern void pns_mongo_throw(PnsConnection *connection, PnsRoute route,
 							PnsDocument command) pg_attribute_noreturn();
 extern void pns_mongo_describe_write_error(PnsWriteError *error, const PnsWriteBatch *batch,
 										   int position, PnsDocument refusal);
-extern void pns_mongo_describe_too_large(PnsWriteError *error, const PnsWriteBatch *batch,
-										 int position, uint32 size, uint32 limit);
 extern void pns_mongo_throw_write_error(const PnsWriteError *error) pg_attribute_noreturn();
 extern char *pns_mongo_server_text(const char *text);
 

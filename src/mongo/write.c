@@ -48,8 +48,6 @@ static const WriteWords words[] = {
 };
 
 static void check_sizes(const PnsConnection *connection, const PnsWriteBatch *batch);
-static void throw_too_large(const PnsConnection *connection, const PnsWriteBatch *batch,
-							int position, uint32 size) pg_attribute_noreturn();
 static bool next_portion(const PnsConnection *connection, const PnsWriteBatch *batch,
 						 Portion *portion);
 static uint32 room_for_operations(const PnsConnection *connection, const PnsWriteBatch *batch);
@@ -133,19 +131,8 @@ check_sizes(const PnsConnection *connection, const PnsWriteBatch *batch)
 		const PnsDocument *operation = list_nth(batch->operations, i);
 
 		if (operation->size > limit)
-			throw_too_large(connection, batch, i, operation->size);
+			pns_mongo_throw_too_large(batch, i, operation->size, connection->max_document);
 	}
-}
-
-/* throw_too_large raises that an operation cannot be sent. */
-static void
-throw_too_large(const PnsConnection *connection, const PnsWriteBatch *batch, int position,
-				uint32 size)
-{
-	PnsWriteError error;
-
-	pns_mongo_describe_too_large(&error, batch, position, size, connection->max_document);
-	pns_mongo_throw_write_error(&error);
 }
 
 /*

@@ -24,6 +24,7 @@ static const char *const repeatable_operators[] = {
 static PnsDocument required_document(PnsDocument operation, const char *key);
 static PnsBsonValue filter_id(PnsDocument filter);
 static void check_update(PnsDocument operation);
+static void check_array_filters(PnsDocument operation, PnsDocument update);
 static bool is_repeatable(const char *operator);
 static void refuse(const char *why, const char *hint) pg_attribute_noreturn();
 
@@ -44,23 +45,18 @@ pns_outbox_document_id(PnsWriteKind kind, PnsDocument operation)
 }
 
 /*
- * pns_outbox_check_operation refuses what cannot be carried out twice (0A000),
- * and what MongoDB would not take for its size (54000).
+ * pns_outbox_check_operation refuses an operation of a batch that cannot be
+ * carried out twice (0A000), or that MongoDB would not take for its size (54000).
  */
 void
-pns_outbox_check_operation(PnsWriteKind kind, PnsDocument operation, int position,
-						   const char *collection)
+pns_outbox_check_operation(const PnsWriteBatch *batch, int position)
 {
+	PnsDocument operation = *(PnsDocument *) list_nth(batch->operations, position);
 	PnsBsonValue flag;
 
 	if (operation.size > MAX_DOCUMENT_SIZE)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("document %d is too large for collection \"%s\"", position + 1,
-						collection),
-				 errdetail("It has %u bytes in BSON, and MongoDB takes %d.",
-						   operation.size, MAX_DOCUMENT_SIZE)));
-	switch (kind)
+		pns_mongo_throw_too_large(batch, position, operation.size, MAX_DOCUMENT_SIZE);
+	switch (batch->kind)
 	{
 		case PNS_WRITE_INSERT:
 			break;
@@ -154,6 +150,41 @@ check_update(PnsDocument operation)
 					 errmsg("an update with \"%s\" cannot be put into the outbox", iterator.key),
 					 errdetail("Carried out again after a crash, it would change the document a second time."),
 					 errhint("Compute the new value, and use $set.")));
+	}
+	check_array_filters(operation, pns_bson_value_document(&update));
+}
+
+/*
+ * check_array_filters refuses updates of which one part may change what another
+ * part's filter selects the next time.  With one filter, and nothing changed
+ * but the elements it selects, no others are selected when it comes again.
+ */
+static void
+check_array_filters(PnsDocument operation, PnsDocument update)
+{
+	PnsBsonValue filters;
+	PnsBsonIterator iterator;
+	PnsBsonIterator path;
+
+	if (!pns_bson_find(operation, "arrayFilters", &filters) || filters.type != PNS_BSON_ARRAY)
+		return;
+	pns_bson_iterate(&iterator, pns_bson_value_document(&filters));
+	if (pns_bson_next(&iterator) && pns_bson_next(&iterator))
+		refuse("an update with several array filters cannot be put into the outbox",
+			   "What one of them changes, another may select the next time. Use an update for each.");
+
+	pns_bson_iterate(&iterator, update);
+	while (pns_bson_next(&iterator))
+	{
+		if (iterator.value.type != PNS_BSON_DOCUMENT)
+			continue;
+		pns_bson_iterate(&path, pns_bson_value_document(&iterator.value));
+		while (pns_bson_next(&path))
+		{
+			if (strstr(path.key, "$[") == NULL || strstr(path.key, "$[]") != NULL)
+				refuse("an update with an array filter and a path without it cannot be put into the outbox",
+					   "What the one changes, the other may select the next time. Use an update for each.");
+		}
 	}
 }
 

@@ -84,8 +84,7 @@ extern int64 pns_outbox_document_hash(const char *database, const char *collecti
 
 /* in operation.c */
 extern PnsBsonValue pns_outbox_document_id(PnsWriteKind kind, PnsDocument operation);
-extern void pns_outbox_check_operation(PnsWriteKind kind, PnsDocument operation, int position,
-									   const char *collection);
+extern void pns_outbox_check_operation(const PnsWriteBatch *batch, int position);
 
 /* in lock.c */
 extern void pns_outbox_lock_documents(Oid serverid, const bool *wanted, uint32 collection);

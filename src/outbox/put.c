@@ -132,7 +132,7 @@ number_documents(const PnsWriteBatch *batch)
 		int			position = foreach_current_index(cell);
 		PnsBsonValue id = pns_outbox_document_id(batch->kind, operation);
 
-		pns_outbox_check_operation(batch->kind, operation, position, batch->collection);
+		pns_outbox_check_operation(batch, position);
 		documents[position] = pns_outbox_document_hash(batch->database, batch->collection, &id);
 	}
 	return documents;

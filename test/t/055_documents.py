@@ -60,7 +60,7 @@ def in_a_transaction(db, client, name):
                {"insertOne": {"document": {"_id": 11}}},
                {"insertOne": {"document": {"_id": 1}}}]', false)"""), "23505",
            "a bulk write's failure is raised in a transaction",
-           detail="Operation 2 of 2, _id 1", context="operations 3 to 4")
+           detail="Operation 4 of 4, _id 1", context="operations 3 to 4")
     is_(ids(client, name), ["1", "2"], "and nothing of the bulk is there")
     throws(lambda: db.execute("""DO $$ BEGIN
                PERFORM pynomaly.insert_document('m', 'c', '{"_id": 20}');
@@ -92,6 +92,15 @@ def without_transactions():
             {"deleteMany": {"filter": {"_id": 1}}}]', false)""")
         is_([(one["position"], one["status"]) for one in report["operations"]],
             [(1, "failed"), (2, "done"), (3, "done")], "a bulk write reports what failed")
+        report = db.value("""SELECT pynomaly.bulk_write('m', 'c', '[
+            {"insertOne": {"document": {"_id": 8}}}, {"deleteOne": {"filter": {"_id": 8}}},
+            {"insertOne": {"document": {"_id": 2}}}]', false)""")
+        ok(report["operations"][2]["detail"].startswith("Operation 3 of 3, _id 2."),
+           "and where, counted among all of its operations", report)
+        throws(lambda: db.execute("""SELECT pynomaly.run_command('m', NULL,
+                   '{"insert": "c", "documents": [{"_id": 2}]}')"""), "23505",
+               "run_command raises what failed of a command that was carried out",
+               detail="MongoDB says: ")
         throws(lambda: db.execute("ALTER SERVER m OPTIONS (ADD transaction_mode 'session');"
                                   "SELECT pynomaly.insert_document('m', 'c', '{}')"), "0A000",
                "mode session is refused there")
@@ -104,7 +113,16 @@ def through_the_outbox(db, client, name, uri):
             ("an $inc", """update_document('m2', 'o', '{"_id": 1}', '{"$inc": {"a": 1}}')"""),
             ("a filter", """update_document('m2', 'o', '{"a": 1}', '{"$set": {"a": 2}}')"""),
             ("several documents", """update_documents('m2', 'o', '{"_id": 1}', '{"$set": {"a": 2}}')"""),
-            ("a deletion by a filter", """delete_documents('m2', 'o', '{}')""")):
+            ("a deletion by a filter", """delete_documents('m2', 'o', '{}')"""),
+            ("array filters of which one selects what the other has changed",
+             """update_document('m2', 'o', '{"_id": 1}', '{"$set": {"k.$[a]": 3, "k.$[b]": 2}}',
+                                false, '[{"a": 2}, {"b": 1}]')"""),
+            ("an array filter beside a position",
+             """update_document('m2', 'o', '{"_id": 1}', '{"$set": {"k.$[a]": 3, "k.0": 2}}',
+                                false, '[{"a": 2}]')"""),
+            ("an array filter beside all elements",
+             """update_document('m2', 'o', '{"_id": 1}', '{"$set": {"k.$[a].y": 1, "k.$[].x": 5}}',
+                                false, '[{"a.x": 5}]')""")):
         throws(lambda: db.execute(f"SELECT pynomaly.{statement}"), "0A000",
                f"the outbox refuses {refused}")
     db.execute("""SELECT pynomaly.insert_documents('m2', 'o', ARRAY['{"_id": 1}', '{"_id": 2}', '{"_id": 3}']::jsonb[]);

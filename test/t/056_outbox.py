@@ -488,6 +488,9 @@ def writers(o):
              f"insert_document({docs}, jsonb_build_object('_id', 9, 'x', repeat('x', 17000000)))")):
         throws(lambda call=call: db.execute(f"SELECT pynomaly.{call}"), sqlstate,
                f"{what} is refused at once")
+    throws(lambda: db.execute(f"SELECT pynomaly.insert_documents({docs}, ARRAY['{{\"_id\": 1}}', "
+                              "jsonb_build_object('_id', 9, 'x', repeat('x', 17000000))])"), "54000",
+           "and one of several is named", detail="Operation 2 of 2, _id 9.")
     with db.main.transaction(force_rollback=True):
         db.execute("SET TRANSACTION READ ONLY")
         throws(lambda: db.execute(f"SELECT pynomaly.insert_document({docs}, '{{\"_id\": 4}}')"),
