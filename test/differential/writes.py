@@ -126,24 +126,36 @@ class Experiment:
         )
         self.heap = Side(db.name, settings, {"t": "heap", "p": "heap_part"})
 
-    def statements(self):
-        """Return what makes the tables."""
+    def plain(self):
+        """Return what makes a table, and a second one that lacks columns."""
         shape = self.shape
         part = [shape.all[0]] + shape.part
         names = ", ".join(f'"{column.name}"' for column in part)
         where = (f"writes_{self.mode}", self.store.name, self.collection)
-        made = [
-            "DROP FOREIGN TABLE IF EXISTS written, written_part",
-            "DROP TABLE IF EXISTS heap CASCADE",
+        return [
             shape.foreign_ddl("written", shape.all, *where),
             shape.foreign_ddl("written_part", part, *where),
             shape.heap_ddl("heap"),
             f"CREATE VIEW heap_part AS SELECT {names} FROM heap",
-        ]
-        made += [
+        ] + [
             f"ALTER VIEW heap_part ALTER {column.name} SET DEFAULT {column.default}"
             for column in shape.part if column.default
         ]
+
+    def partitioned(self):
+        """Return what makes a table of which one partition is foreign."""
+        shape = self.shape
+        where = (f"writes_{self.mode}", self.store.name, self.collection)
+        made = [shape.foreign_ddl("written_0", shape.all, *where)]
+        made += [shape.heap_ddl(name) for name in ("written_1", "heap_0", "heap_1")]
+        for name in ("written", "heap"):
+            made += shape.partitioned_ddl(name, [f"{name}_0", f"{name}_1"])
+        return made
+
+    def statements(self):
+        """Return what makes the tables."""
+        shape = self.shape
+        made = self.partitioned() if shape.routed else self.plain()
         made += shape.source
         if shape.trigger:
             made.append(
@@ -162,6 +174,15 @@ class Experiment:
             self.db.execute(statement)
         self.store.database.create_collection(self.collection)
 
+    def drop(self):
+        """Drop what make has made."""
+        if self.shape.routed:
+            self.db.execute("DROP TABLE written, heap")
+        else:
+            self.db.execute("DROP FOREIGN TABLE written, written_part")
+            self.db.execute("DROP TABLE heap CASCADE")
+        self.store.drop(self.collection)
+
     def run(self, sequences):
         """Run random sequences; report what differs."""
         writer = Writer(self.rng, self.shape, self.mode)
@@ -179,9 +200,9 @@ class Experiment:
             "pushdown end in the same contents",
             f"{wrong} do not",
         )
-        self.store.drop(self.collection)
         self.foreign.close()
         self.heap.close()
+        self.drop()
 
     def difference(self, steps, log=None):
         """Run steps over empty tables; return why the two differ, or None."""
@@ -189,6 +210,8 @@ class Experiment:
             side.connection.execute("ROLLBACK")
         self.heap.connection.execute("TRUNCATE heap")
         self.store.database[self.collection].delete_many({})
+        if self.shape.routed:
+            self.foreign.connection.execute("TRUNCATE written_1")
         failed = inside = False
         for step in steps:
             if failed and not step.ends:

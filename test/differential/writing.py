@@ -198,6 +198,7 @@ class Shape:
     part: list
     trigger: str = ""
     options: tuple = ()
+    routed: bool = False  # to one of two partitions, by the column "routed"
     source: list = field(default_factory=list)  # statements that make {s}
 
     @property
@@ -211,6 +212,15 @@ class Shape:
         """Return the _id of a number."""
         literal = KEYS[self.key].format(n=number)
         return f"CAST({literal} AS {KINDS[self.key].sql.split(' ')[0]})"
+
+    def partitioned_ddl(self, name, leaves):
+        """Return what makes a partitioned table of two tables that are there."""
+        listed = ",\n    ".join(column.definition(False) for column in self.all)
+        values = ("true", "false, NULL")
+        return [f"CREATE TABLE {name} (\n    {listed})\nPARTITION BY LIST (routed)"] + [
+            f"ALTER TABLE {name} ATTACH PARTITION {leaf} FOR VALUES IN ({value})"
+            for leaf, value in zip(leaves, values)
+        ]
 
     def foreign_ddl(self, name, columns, server, database, collection):
         """Return the definition of a foreign table with some of the columns."""
@@ -246,17 +256,20 @@ def random_shape(rng):
     numbers = [c.name for c in columns if c.kind is KINDS["int4"]]
     if numbers and rng.random() < 0.4:
         columns.append(Column("g", KINDS["int8"], generated=f"{numbers[0]}::int8 * 2"))
+    routed = rng.random() < 0.2
+    if routed:
+        columns.insert(rng.randint(0, len(columns)), Column("routed", KINDS["bool"]))
     plain = [c for c in columns if not c.generated]
     trigger = ""
-    if rng.random() < 0.15:
+    if not routed and rng.random() < 0.15:
         column = rng.choice(plain)
         trigger = f"NEW.{column.name} := coalesce(NEW.{column.name}, {literal(rng, column.kind)});"
-    dependent = bool(trigger) or len(plain) < len(columns)
+    dependent = routed or bool(trigger) or len(plain) < len(columns)
     part = [] if dependent else [c for c in plain if rng.random() < 0.6]
     options = (("nulls", "store"),) if rng.random() < 0.25 else ()
     if rng.random() < 0.3:
         options += (("batch_size", str(rng.choice([1, 2, 3]))),)
-    shape = Shape(rng.choice(sorted(KEYS)), columns, part, trigger, options)
+    shape = Shape(rng.choice(sorted(KEYS)), columns, part, trigger, options, routed)
     shape.source = make_source(rng, shape)
     return shape
 
@@ -346,19 +359,27 @@ class Writer:
         other one lacks is the twin's, but not the foreign table's.
         """
         whole = [column for column in self.shape.all if not column.generated]
-        if self.rng.random() < 0.25:
+        if not self.shape.routed and self.rng.random() < 0.25:
             return "{p}", [whole[0]] + self.shape.part
         return "{t}", whole
 
     def insert(self, columns, count, first=None):
         """Return an INSERT of rows with new keys, or those from first on."""
         columns = [column for column in columns if not column.generated]
-        if first is None:
-            first = self.next
-            self.next += count
-        rows = ", ".join(self.row(columns, first + number) for number in range(count))
+        numbers = self.numbers(count, first)
+        rows = ", ".join(self.row(columns, number) for number in numbers)
         names = ", ".join(identifier(column.name) for column in columns)
         return Step(f"INSERT INTO {{t}} ({names}) VALUES {rows}", one_row=count == 1)
+
+    def numbers(self, count, first):
+        """Return the numbers of new keys, or of those from first on, mixed.
+
+        The first of those that is there already can have any place.
+        """
+        if first is None:
+            self.next += count
+            return range(self.next - count, self.next)
+        return self.rng.sample(range(first, first + count), count)
 
     def row(self, columns, number):
         """Return one row of values in parentheses."""
@@ -434,12 +455,10 @@ class Writer:
         """COPY FROM STDIN, as text."""
         columns = [c for c in self.shape.all if not c.generated]
         names = ", ".join(identifier(column.name) for column in columns)
-        first, count = self.next, self.rng.choice([1, 3, 6])
-        self.next += count
         rows = [
-            [self.shape.key_literal(first + number)]
+            [self.shape.key_literal(number)]
             + [value_or_null(self.rng, column.kind) for column in columns[1:]]
-            for number in range(count)
+            for number in self.numbers(self.rng.choice([1, 3, 6]), self.key_again())
         ]
         listed = ", ".join(f"({', '.join(row)})" for row in rows)
         return Step(f"COPY {{t}} ({names}) FROM STDIN", copied=f"VALUES {listed}")
@@ -461,6 +480,8 @@ class Writer:
     def new_value(self, column, columns):
         """Return what a column is set to."""
         draw = self.rng.random()
+        if column.name == "routed":
+            return "true"  # PostgreSQL moves rows into a foreign table only
         if draw < 0.15:
             return "NULL"
         if draw < 0.2:
@@ -477,7 +498,7 @@ class Writer:
         table, columns = self.target()
         if len(columns) < 2 or self.shape.key == "jsonb":
             return self.update()
-        column = self.rng.choice(columns[1:])
+        column = self.rng.choice([c for c in columns[1:] if c.name != "routed"])
         name = identifier(column.name)
         return Step(
             f'UPDATE {table} a SET {name} = s.{name} FROM source s WHERE a."_id" = s."_id"'
