@@ -98,6 +98,7 @@ SELECT create_index('nowhere', 'c', '{"a": 1}', expire_after => '-0.4 s');
 SELECT create_index('nowhere', 'c', '{"a": 1}', expire_after => '1000 years');
 SELECT create_index('nowhere', 'c', '{"a": 1}', options => '{"key": {"b": 1}}');
 SELECT create_index('nowhere', 'c', '{"a": 1}', options => '{"name": "x"}');
+SELECT create_collection('nowhere', 'c', '{"create": "d"}');
 SELECT drop_index('nowhere', 'c', '*');
 SELECT drop_index('nowhere', 'c', NULL);
 SELECT set_validator('nowhere', 'c', '{}', level => 'weak');

@@ -51,6 +51,7 @@ SELECT validator_from_table('nested');
 CREATE TABLE plain (a int);
 SELECT validator_from_table('plain');
 SELECT validator_from_table(0);
+SELECT validator_from_table(NULL);
 
 SET client_min_messages = warning;
 DROP SCHEMA documents_validators CASCADE;

@@ -372,6 +372,10 @@ DECLARE
     place text[];
     found_there jsonb;
 BEGIN
+    IF "table" IS NULL THEN
+        RAISE EXCEPTION 'the table must not be null'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_foreign_table f
                    JOIN pg_foreign_server s ON s.oid = f.ftserver
                    JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw

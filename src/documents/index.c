@@ -49,7 +49,7 @@ static char *index_name(PnsDocument keys);
 static void append_key(StringInfo name, const PnsBsonIterator *key);
 static int64 expire_seconds(const Interval *interval);
 static void append_members(PnsBsonBuilder *builder, PnsDocument document);
-static void check_index_options(PnsDocument options);
+static void refuse_members(PnsDocument options, const char *what, const char *const *names);
 static void run_outside(PnsTarget *target, PnsBsonBuilder *command);
 static char *choice_argument(FunctionCallInfo fcinfo, int argument, const char *what,
 							 const char *const *choices);
@@ -64,6 +64,7 @@ static char *choice_argument(FunctionCallInfo fcinfo, int argument, const char *
 Datum
 pns_documents_create_index(PG_FUNCTION_ARGS)
 {
+	static const char *const own[] = {"key", "name", NULL};
 	PnsTarget	target;
 	PnsBsonBuilder builder;
 	PnsDocument keys;
@@ -78,7 +79,7 @@ pns_documents_create_index(PG_FUNCTION_ARGS)
 	name = PG_ARGISNULL(INDEX_NAME) ? index_name(keys) :
 		text_to_cstring(PG_GETARG_TEXT_PP(INDEX_NAME));
 	options = pns_documents_argument(fcinfo, INDEX_OPTIONS, "options");
-	check_index_options(options);
+	refuse_members(options, "an index", own);
 
 	pns_bson_begin(&builder);
 	pns_bson_append_text(&builder, "createIndexes", target.collection);
@@ -135,14 +136,18 @@ pns_documents_drop_index(PG_FUNCTION_ARGS)
 Datum
 pns_documents_create_collection(PG_FUNCTION_ARGS)
 {
+	static const char *const own[] = {"create", NULL};
 	PnsTarget	target;
 	PnsBsonBuilder builder;
+	PnsDocument options;
 
 	PreventCommandIfReadOnly("create_collection()");
 	pns_documents_find_collection(fcinfo, &target);
+	options = pns_documents_argument(fcinfo, CREATE_OPTIONS, "options");
+	refuse_members(options, "a collection", own);
 	pns_bson_begin(&builder);
 	pns_bson_append_text(&builder, "create", target.collection);
-	append_members(&builder, pns_documents_argument(fcinfo, CREATE_OPTIONS, "options"));
+	append_members(&builder, options);
 	run_outside(&target, &builder);
 	PG_RETURN_VOID();
 }
@@ -243,23 +248,20 @@ expire_seconds(const Interval *interval)
 }
 
 /*
- * check_index_options refuses options that have an argument of their own and
- * would silently take its place.  22023.
+ * refuse_members refuses options that are said by an argument, whose place they
+ * would silently take.  names ends with NULL.  22023.
  */
 static void
-check_index_options(PnsDocument options)
+refuse_members(PnsDocument options, const char *what, const char *const *names)
 {
-	PnsBsonIterator iterator;
-
-	pns_bson_iterate(&iterator, options);
-	while (pns_bson_next(&iterator))
+	for (; *names != NULL; names++)
 	{
-		if ((iterator.key_size == 3 && memcmp(iterator.key, "key", 3) == 0) ||
-			(iterator.key_size == 4 && memcmp(iterator.key, "name", 4) == 0))
+		PnsBsonValue value;
+
+		if (pns_bson_find(options, *names, &value))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the options of an index cannot have the member \"%s\"",
-							iterator.key_size == 3 ? "key" : "name"),
+					 errmsg("the options of %s cannot have the member \"%s\"", what, *names),
 					 errhint("Use the argument for it.")));
 	}
 }
