@@ -26,6 +26,7 @@ pns_documents_whole_decoder(const PnsTarget *target)
 		.type = JSONBOID,
 		.typmod = -1,
 		.document = true,
+		.has_no_options = true,
 		.json_format = PNS_JSON_RELAXED
 	};
 

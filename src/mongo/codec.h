@@ -251,6 +251,7 @@ typedef struct PnsPlace
 	const char *path;			/* NULL where the column holds the document */
 	Oid			type;
 	int32		typmod;
+	bool		has_no_options; /* see PnsColumn */
 } PnsPlace;
 
 extern void pns_mismatch_report(const PnsPlace *place,

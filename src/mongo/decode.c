@@ -92,6 +92,7 @@ add_column(PnsDecoder *decoder, DecoderColumn *column,
 	column->place.path = wanted->document ? NULL : pstrdup(wanted->path);
 	column->place.type = wanted->type;
 	column->place.typmod = wanted->typmod;
+	column->place.has_no_options = wanted->has_no_options;
 	pns_converter_init(&column->converter, wanted->type, wanted->typmod,
 					   wanted->null_on_mismatch, wanted->json_format);
 

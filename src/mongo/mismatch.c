@@ -103,6 +103,7 @@ pns_mismatch_report(const PnsPlace *place, const PnsConverter *converter,
 			 errdetail("In the document with _id %s of collection \"%s\" it is %s, and the column of type %s.%s%s",
 					   id, place->collection, found, type,
 					   reason != NULL ? " " : "", reason != NULL ? reason : ""),
+			 place->has_no_options ? 0 :
 			 errhint("With the option on_mismatch 'null' such values are NULL.")));
 }
 

@@ -182,6 +182,7 @@ typedef struct PnsColumn
 	const char *path;			/* the field's dotted path; NULL with document */
 	bool		document;		/* holds the whole document (json, jsonb) */
 	bool		null_on_mismatch;	/* else an error */
+	bool		has_no_options; /* a function's result, not a table's column */
 	PnsJsonFormat json_format;
 } PnsColumn;
 

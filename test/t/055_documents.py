@@ -249,6 +249,10 @@ def encodings(uri, name):
         client[name]["\u00e7"].insert_one({"_id": "\u4e2d", "x": 1})
         throws(lambda: db.rows("SELECT pynomaly.find_documents('m', '\u00e7', '{\"x\": 1}')"), "22P05",
                "what the encoding does not have is an error", message="document")
+        client[name]["\u00e7"].insert_one({"_id": 7, "y": "a\0b"})
+        throws(lambda: db.rows("SELECT pynomaly.find_documents('m', '\u00e7', '{\"_id\": 7}')"), "22P05",
+               "what jsonb cannot hold, too, without a hint at a column's option",
+               message="does not fit", hint="^$")
         throws(lambda: db.execute("SELECT pynomaly.update_document('m', '\u00e7', '{\"x\": 1}', '{\"\u00e9\": 1}')"),
                "22023", "a message in LATIN1", message="\u00e9")
 
