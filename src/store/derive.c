@@ -46,7 +46,7 @@ static ArrayType *plain_array(Relation relation, Datum value,
 static float8 *sorted_scores(Relation relation, ArrayType *scores, int n);
 static int	count_anomalies(Relation relation, ArrayType *labels, int n);
 static void check_intervals(Relation relation, Jsonb *intervals, int n);
-static void score_statistics(ArrayType *scores, const float8 *sorted, int n,
+static void score_statistics(Relation relation, ArrayType *scores, const float8 *sorted, int n,
 							 Datum *values, bool *nulls);
 static float8 percentile(const float8 *sorted, int n, float8 fraction);
 static int	compare_scores(const void *a, const void *b);
@@ -153,7 +153,7 @@ pns_store_derive_result(PG_FUNCTION_ARGS)
 		nulls[2] = n == 0;
 	}
 	if (n > 0)
-		score_statistics(scores,
+		score_statistics(data->tg_relation, scores,
 						 sorted_scores(data->tg_relation, scores, n), n,
 						 values + 3, nulls + 3);
 	value = column(row, desc, "confidence_intervals", &isnull);
@@ -344,10 +344,11 @@ check_intervals(Relation relation, Jsonb *intervals, int n)
 /*
  * score_statistics fills in minimum, maximum, mean, median, standard deviation
  * and the two quartiles of n > 0 scores.  Mean and deviation are taken in the
- * scores' own order by the method of float8_accum.
+ * scores' own order by the method of float8_accum; as avg does, it refuses scores
+ * whose sum or squares no float8 holds.
  */
 static void
-score_statistics(ArrayType *scores, const float8 *sorted, int n,
+score_statistics(Relation relation, ArrayType *scores, const float8 *sorted, int n,
 				 Datum *values, bool *nulls)
 {
 	const float8 *given = (const float8 *) ARR_DATA_PTR(scores);
@@ -371,6 +372,13 @@ score_statistics(ArrayType *scores, const float8 *sorted, int n,
 	values[4] = Float8GetDatum(sqrt(squares / n));
 	values[5] = Float8GetDatum(percentile(sorted, n, 0.25));
 	values[6] = Float8GetDatum(percentile(sorted, n, 0.75));
+	for (int i = 0; i < 7; i++)
+		if (!isfinite(DatumGetFloat8(values[i])))
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("statistics of the scores are out of range"),
+					 errdetail("Their sum, squares or differences are more than double precision holds."),
+					 errtable(relation)));
 	memset(nulls, false, 7 * sizeof(bool));
 }
 
