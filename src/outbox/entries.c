@@ -186,7 +186,8 @@ mark_entries(List *entries)
 
 /*
  * report_dead tells of dead letters: whoever listens, the server's log, and the
- * tenants in whose name they were written.
+ * tenants in whose name they were written.  Any role may listen, so that the
+ * notification says no more than that there are some.
  */
 static void
 report_dead(const char *server, const int64 *ids, int nids)
@@ -195,10 +196,8 @@ report_dead(const char *server, const int64 *ids, int nids)
 	Datum		values[1];
 
 	values[0] = pns_outbox_id_array(ids, nids);
-	pns_outbox_query("SELECT pg_notify('pynomaly_outbox_dead', json_build_object('id', id, "
-					 "'server', server, 'collection', collection, 'sqlstate', sqlstate)::text) "
-					 "FROM pynomaly.outbox WHERE id = ANY ($1) ORDER BY id",
-					 SPI_OK_SELECT, lengthof(types), types, values);
+	pns_outbox_query("SELECT pg_notify('pynomaly_outbox_dead', '')",
+					 SPI_OK_SELECT, 0, NULL, NULL);
 	pns_outbox_query("INSERT INTO pynomaly.alerts "
 					 "(tenant_id, name, message, severity, source, details) "
 					 "SELECT o.tenant, format('write to collection %s was refused', o.collection), "

@@ -136,7 +136,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'pns_outbox_wait';
 COMMENT ON FUNCTION pynomaly.wait_for_outbox(interval, name) IS
-'waits until all writes that were committed before have been applied to MongoDB';
+'waits until all writes that were committed before have been applied to MongoDB: those of the current tenant, for pynomaly_admin those of all';
 REVOKE ALL ON FUNCTION pynomaly.wait_for_outbox(interval, name) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pynomaly.wait_for_outbox(interval, name)
     TO pynomaly_admin, pynomaly_app;
