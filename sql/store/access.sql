@@ -76,6 +76,21 @@ SELECT grant_role(:'nobody', 'king', :'admin');
 :code
 SELECT grant_role('22000000-0000-4000-8000-000000000000', 'viewer', :'admin');
 :code
+-- someone of another tenant is as unknown, but to the platform's administrator
+RESET ROLE;
+INSERT INTO users (id, email, username)
+VALUES ('22000000-0000-4000-8000-0000000000fe', 'foreign@b.example', 'foreign');
+SELECT grant_role('22000000-0000-4000-8000-0000000000fe', 'viewer', tenant => :t2);
+SET ROLE pynomaly_app;
+SELECT grant_role('22000000-0000-4000-8000-0000000000fe', 'viewer', :'admin');
+:code
+RESET ROLE;
+SELECT grant_role('22000000-0000-4000-8000-0000000000fe', 'viewer', tenant => :t1);
+SET ROLE pynomaly_app;
+SELECT grant_role('22000000-0000-4000-8000-0000000000fe', 'viewer', :'admin');
+RESET ROLE;
+DELETE FROM users WHERE id = '22000000-0000-4000-8000-0000000000fe';
+SET ROLE pynomaly_app;
 SELECT grant_role(:'nobody', 'viewer', :'admin', expires_at => now() - interval '1 s');
 :code
 SELECT grant_role(:'nobody', 'viewer', :'admin', permissions => '[{"resource": "x"}]');

@@ -272,6 +272,20 @@ BEGIN
         RAISE EXCEPTION 'user % may not do this', granted_by
             USING ERRCODE = 'insufficient_privilege';
     END IF;
+    -- Who belongs to others only comes by an invitation that he accepts.  The lock
+    -- keeps two tenants from taking in at once who belongs to nobody.
+    IF NOT pynomaly.is_admin_call() THEN
+        PERFORM FROM pynomaly.users u WHERE u.id = grant_role.user_id FOR UPDATE;
+        IF NOT FOUND
+           OR NOT EXISTS (SELECT FROM pynomaly.user_tenant_roles g
+                          WHERE g.tenant_id = target AND g.user_id = grant_role.user_id)
+              AND EXISTS (SELECT FROM pynomaly.user_tenant_roles g
+                          WHERE g.user_id = grant_role.user_id) THEN
+            RAISE EXCEPTION 'user % is not known to the tenant', grant_role.user_id
+                USING ERRCODE = 'foreign_key_violation',
+                      HINT = 'create_invitation() invites an address.';
+        END IF;
+    END IF;
     INSERT INTO pynomaly.user_tenant_roles AS g
         (tenant_id, user_id, role, permissions, granted_by, expires_at)
     VALUES (target, grant_role.user_id, grant_role.role, grant_role.permissions,
@@ -282,7 +296,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION pynomaly.grant_role(uuid, text, uuid, timestamptz, jsonb, uuid) IS
-'gives a user a role in the current tenant, in place of the one he had; permissions take the place of the role''s';
+'gives a user a role in the current tenant, in place of the one he had; permissions take the place of the role''s. Only the platform''s administrator gives one to a user of other tenants'' alone';
 
 CREATE FUNCTION pynomaly.revoke_role(
     user_id uuid, revoked_by uuid DEFAULT NULL, tenant uuid DEFAULT NULL)

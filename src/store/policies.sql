@@ -315,3 +315,66 @@ CREATE POLICY tenant_isolation ON pynomaly.usage_changes
     USING (tenant_id = pynomaly.current_tenant());
 CREATE POLICY admin_access ON pynomaly.usage_changes TO pynomaly_admin
     USING (true);
+
+-- ---------------------------------------------------------------------
+-- who is named in a row
+-- ---------------------------------------------------------------------
+
+-- Foreign keys to users are not bound to the tenant, as users are not, and are
+-- checked with the owner's rights: alone, they would tell whether an id belongs to
+-- some user of the platform.  So whoever writes a row may name in it the users that
+-- he sees; another one gives the error of the foreign key, whether he is there or
+-- not.  A row keeps the name of a user who has left the tenant.
+CREATE FUNCTION pynomaly.demand_visible_user()
+RETURNS trigger
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    named constant uuid := (to_jsonb(new) ->> tg_argv[0])::uuid;
+BEGIN
+    -- A policy refuses a row of another tenant, whomever it names.
+    IF new.tenant_id = pynomaly.current_tenant()
+       AND NOT EXISTS (SELECT FROM pynomaly.users u WHERE u.id = named) THEN
+        RAISE EXCEPTION 'insert or update on table "%" violates foreign key constraint "%_%_fkey"',
+                        tg_argv[1], tg_argv[1], tg_argv[0]
+            USING ERRCODE = 'foreign_key_violation',
+                  DETAIL = format('Key (%s)=(%s) is not present in table "users".', tg_argv[0], named);
+    END IF;
+    RETURN new;
+END
+$$;
+COMMENT ON FUNCTION pynomaly.demand_visible_user() IS
+'trigger: refuses a row whose named column is a user whom the writer does not see';
+REVOKE ALL ON FUNCTION pynomaly.demand_visible_user() FROM PUBLIC;
+
+CREATE TRIGGER demand_visible_user_insert BEFORE INSERT ON pynomaly.datasets
+    FOR EACH ROW WHEN (new.created_by IS NOT NULL)
+    EXECUTE FUNCTION pynomaly.demand_visible_user('created_by', 'datasets');
+CREATE TRIGGER demand_visible_user_update BEFORE UPDATE OF created_by ON pynomaly.datasets
+    FOR EACH ROW WHEN (new.created_by IS DISTINCT FROM old.created_by AND new.created_by IS NOT NULL)
+    EXECUTE FUNCTION pynomaly.demand_visible_user('created_by', 'datasets');
+CREATE TRIGGER demand_visible_user_insert BEFORE INSERT ON pynomaly.detectors
+    FOR EACH ROW WHEN (new.created_by IS NOT NULL)
+    EXECUTE FUNCTION pynomaly.demand_visible_user('created_by', 'detectors');
+CREATE TRIGGER demand_visible_user_update BEFORE UPDATE OF created_by ON pynomaly.detectors
+    FOR EACH ROW WHEN (new.created_by IS DISTINCT FROM old.created_by AND new.created_by IS NOT NULL)
+    EXECUTE FUNCTION pynomaly.demand_visible_user('created_by', 'detectors');
+CREATE TRIGGER demand_visible_user_insert BEFORE INSERT ON pynomaly.detection_results
+    FOR EACH ROW WHEN (new.created_by IS NOT NULL)
+    EXECUTE FUNCTION pynomaly.demand_visible_user('created_by', 'detection_results');
+CREATE TRIGGER demand_visible_user_update BEFORE UPDATE OF created_by ON pynomaly.detection_results
+    FOR EACH ROW WHEN (new.created_by IS DISTINCT FROM old.created_by AND new.created_by IS NOT NULL)
+    EXECUTE FUNCTION pynomaly.demand_visible_user('created_by', 'detection_results');
+CREATE TRIGGER demand_visible_user_id_insert BEFORE INSERT ON pynomaly.security_events
+    FOR EACH ROW WHEN (new.user_id IS NOT NULL)
+    EXECUTE FUNCTION pynomaly.demand_visible_user('user_id', 'security_events');
+CREATE TRIGGER demand_visible_user_id_update BEFORE UPDATE OF user_id ON pynomaly.security_events
+    FOR EACH ROW WHEN (new.user_id IS DISTINCT FROM old.user_id AND new.user_id IS NOT NULL)
+    EXECUTE FUNCTION pynomaly.demand_visible_user('user_id', 'security_events');
+CREATE TRIGGER demand_visible_resolved_by_insert BEFORE INSERT ON pynomaly.security_events
+    FOR EACH ROW WHEN (new.resolved_by IS NOT NULL)
+    EXECUTE FUNCTION pynomaly.demand_visible_user('resolved_by', 'security_events');
+CREATE TRIGGER demand_visible_resolved_by_update BEFORE UPDATE OF resolved_by ON pynomaly.security_events
+    FOR EACH ROW WHEN (new.resolved_by IS DISTINCT FROM old.resolved_by AND new.resolved_by IS NOT NULL)
+    EXECUTE FUNCTION pynomaly.demand_visible_user('resolved_by', 'security_events');

@@ -270,22 +270,47 @@ def foreign_keys(t):
         if table not in t.owned or table == "users":
             continue
         for columns, there, _ in rows.references(t.db, oid):
-            if columns[0] != "tenant_id" or len(columns) < 2:
+            if there in rows.SHARED or there == "tenants":
                 continue
+            column = columns[-1] if columns[0] != "tenant_id" else columns[1]
             results = []
             for value in (t.bravo[there]["id"], NOBODY):
                 with t.role("pynomaly_app"):
                     results.append(t.attempt(sql.SQL(
                         "UPDATE pynomaly.{} SET {} = {}").format(
-                            sql.Identifier(table), sql.Identifier(columns[1]),
+                            sql.Identifier(table), sql.Identifier(column),
                             sql.Literal(str(value)))))
             messages = [re.sub("[0-9a-f]{8}-[0-9a-f-]{27}", "ID", result[1])
                         for result in results]
             tried += 1
             ok(results[0][0] == results[1][0] in ("23503", "42501") and
                messages[0] == messages[1],
-               f"{table} ({columns[1]}) does not find another tenant's {there}", *results)
+               f"{table} ({column}) does not find another tenant's {there}", *results)
+            if there == "users":
+                naming_users(t, table, column)
     ok(tried > 10, "foreign keys were tried", tried)
+
+
+def naming_users(t, table, column):
+    """A new row names a user of the tenant, and no other one."""
+    name = t.db.value("SELECT format('pynomaly.%%I', %s::text)", (table,))
+    if not t.db.value("SELECT has_table_privilege('pynomaly_app', %s, 'INSERT')", (name,)):
+        return
+    with t.role("pynomaly_app"):
+        row = {"tenant_id": ALPHA}
+        row.update(t.db.value(f"SELECT to_jsonb(x) FROM {name} x LIMIT 1"))
+    row.pop("external_id", None)
+    command = insert_record(t.db, table)
+    results = {}
+    for user in (t.alpha["users"]["id"], t.bravo["users"]["id"], NOBODY):
+        with t.role("pynomaly_app"):
+            results[str(user)] = t.attempt(command, (Jsonb(
+                {**row, "id": secrets.token_hex(16), column: str(user)}),))
+    states = [result[0] for result in results.values()]
+    is_(states, ["00000", "23503", "23503"], f"{table} ({column}) names own users only")
+    messages = {result[1].replace(user, "ID") for user, result in results.items()
+                if result[0] != "00000"}
+    is_(len(messages), 1, f"the error tells nothing, {messages}")
 
 
 def partitions(t):
