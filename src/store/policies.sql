@@ -97,7 +97,10 @@ CREATE POLICY tenant_isolation ON pynomaly.security_events
 CREATE POLICY admin_access ON pynomaly.security_events TO pynomaly_admin
     USING (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON pynomaly.security_events TO pynomaly_admin;
-GRANT SELECT, INSERT ON pynomaly.security_events TO pynomaly_app;
+-- not the id, which would tell that another tenant's event has it
+GRANT SELECT, INSERT (tenant_id, user_id, event_type, severity, description, ip_address,
+                      user_agent, details, created_at, resolved_at, resolved_by)
+    ON pynomaly.security_events TO pynomaly_app;
 
 -- ---------------------------------------------------------------------
 -- the tenant's work
