@@ -88,7 +88,10 @@ def references(db, oid):
 
 
 def in_order(db):
-    """Return (oid, name) of the tables, those that are referred to first."""
+    """Return (oid, name) of the tables, those that are referred to first.
+
+    Memberships come before what only a member is named in.
+    """
     left = tables(db)
     there = {oid: {name for _, name, _ in references(db, oid)} for oid in left}
     done = []
@@ -97,6 +100,7 @@ def in_order(db):
                  if not there[oid] & set(left.values()) - {left[oid]}]
         if not ready:
             raise ValueError(f"these refer to each other: {left}")
+        ready.sort(key=lambda oid: left[oid] != "user_tenant_roles")
         done += [(oid, left.pop(oid)) for oid in ready]
     return done
 
