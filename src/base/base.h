@@ -55,6 +55,9 @@ typedef struct PnsOwnerState
 extern void pns_base_become_owner(const char *table, PnsOwnerState *saved);
 extern void pns_base_end_owner(const PnsOwnerState *saved);
 
+/* Tell whether the current user is a superuser or a member of pynomaly_admin. */
+extern bool pns_base_is_admin(void);
+
 /* in wait.c */
 
 typedef enum PnsWaitResult

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * owner.c
- *	  Looking at our own tables with the rights of their owner.
+ *	  Looking at our own tables with the rights of their owner, and who may see
+ *	  all that is in them.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,6 +12,7 @@
 
 #include "catalog/namespace.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -62,4 +64,16 @@ pns_base_end_owner(const PnsOwnerState *saved)
 {
 	AtEOXact_GUC(true, saved->nest_level);
 	SetUserIdAndSecContext(saved->user, saved->security);
+}
+
+/*
+ * pns_base_is_admin tells whether the current user is a superuser or a member
+ * of pynomaly_admin.
+ */
+bool
+pns_base_is_admin(void)
+{
+	Oid			admin = get_role_oid("pynomaly_admin", true);
+
+	return superuser() || (OidIsValid(admin) && has_privs_of_role(GetUserId(), admin));
 }

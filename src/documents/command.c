@@ -47,7 +47,7 @@ pns_documents_run_command(PG_FUNCTION_ARGS)
 	PnsDocument command;
 	PnsDocument reply;
 
-	if (!pns_documents_is_admin())
+	if (!pns_base_is_admin())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to run commands on a MongoDB server"),

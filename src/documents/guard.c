@@ -14,29 +14,13 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "utils/acl.h"
 
 #include "documents/private.h"
-
-/* Those who may run JavaScript on the server. */
-#define ADMIN_ROLE "pynomaly_admin"
 
 static const char *const code_operators[] = {"$where", "$function", "$accumulator", NULL};
 static const char *const writing_stages[] = {"$out", "$merge", NULL};
 
 static const char *find_key(PnsDocument document, const char *const *keys);
-
-/*
- * pns_documents_is_admin tells whether the caller is a superuser or a member
- * of pynomaly_admin.
- */
-bool
-pns_documents_is_admin(void)
-{
-	Oid			admin = get_role_oid(ADMIN_ROLE, true);
-
-	return superuser() || (OidIsValid(admin) && has_privs_of_role(GetUserId(), admin));
-}
 
 /*
  * pns_documents_check_code refuses server-side code in a filter, an update or
@@ -47,12 +31,12 @@ pns_documents_check_code(PnsDocument document, const char *what)
 {
 	const char *found = find_key(document, code_operators);
 
-	if (found != NULL && !pns_documents_is_admin())
+	if (found != NULL && !pns_base_is_admin())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to use %s in the %s", found, what),
 				 errdetail("It runs code on the MongoDB server."),
-				 errhint("Only members of the role \"%s\" may use it.", ADMIN_ROLE)));
+				 errhint("Only members of the role \"pynomaly_admin\" may use it.")));
 }
 
 /*
@@ -66,7 +50,7 @@ pns_documents_check_reads(PnsDocument pipeline)
 
 	if (found == NULL)
 		return;
-	if (!pns_documents_is_admin())
+	if (!pns_base_is_admin())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to use %s in the pipeline", found),

@@ -51,7 +51,6 @@ extern PnsDocument pns_documents_ordered_argument(FunctionCallInfo fcinfo, int a
 extern void pns_documents_require(FunctionCallInfo fcinfo, int argument, const char *what);
 
 /* in guard.c */
-extern bool pns_documents_is_admin(void);
 extern void pns_documents_check_code(PnsDocument document, const char *what);
 extern void pns_documents_check_reads(PnsDocument pipeline);
 

@@ -15,7 +15,6 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -33,7 +32,6 @@ PGDLLEXPORT Datum pns_outbox_operation_json(PG_FUNCTION_ARGS);
 static int64 last_entry(const NameData *server);
 static int64 count_entries(const char *state, const NameData *server, int64 upto,
 						   bool of_all);
-static bool sees_all_tenants(void);
 static void throw_dead(int64 dead);
 static int64 single_number(void);
 
@@ -50,7 +48,7 @@ pns_outbox_wait(PG_FUNCTION_ARGS)
 	NameData   *server = PG_ARGISNULL(1) ? NULL : PG_GETARG_NAME(1);
 	TimestampTz end;
 	long		pause = FIRST_PAUSE;
-	bool		of_all = sees_all_tenants();
+	bool		of_all = pns_base_is_admin();
 	int64		upto;
 
 	if (timeout == NULL)
@@ -164,15 +162,6 @@ count_entries(const char *state, const NameData *server, int64 upto, bool of_all
 	count = single_number();
 	pns_outbox_end_query();
 	return count;
-}
-
-/* sees_all_tenants tells whether the caller is one of pynomaly_admin. */
-static bool
-sees_all_tenants(void)
-{
-	Oid			admin = get_role_oid("pynomaly_admin", true);
-
-	return superuser() || (OidIsValid(admin) && has_privs_of_role(GetUserId(), admin));
 }
 
 /* throw_dead reports dead letters. */

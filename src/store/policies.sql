@@ -334,8 +334,15 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    named constant uuid := (to_jsonb(new) ->> tg_argv[0])::uuid;
+    named uuid;
 BEGIN
+    IF tg_argv[0] = 'created_by' THEN
+        named := new.created_by;
+    ELSIF tg_argv[0] = 'user_id' THEN
+        named := new.user_id;
+    ELSE
+        named := new.resolved_by;
+    END IF;
     -- A policy refuses a row of another tenant, whomever it names.
     IF new.tenant_id = pynomaly.current_tenant()
        AND NOT EXISTS (SELECT FROM pynomaly.users u WHERE u.id = named) THEN
