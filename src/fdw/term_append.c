@@ -217,7 +217,7 @@ append_failures(PnsTermWriter *writer, const PnsTerm *term, int n)
 {
 	ListCell   *lc;
 
-	if (term->kind == PNS_TERM_CASE && decides_safely(term))
+	if (term->kind == PNS_TERM_CASE && term->may_fail && decides_safely(term))
 	{
 		append_case_failures(writer, pns_bson_index(n++), term);
 		return n;
