@@ -28,12 +28,14 @@ static void append_maybe(PnsTermWriter *writer, const char *key, const PnsTerm *
 static void append_raises(PnsTermWriter *writer, const char *key, const PnsTerm *term);
 static int	append_failures(PnsTermWriter *writer, const PnsTerm *term, int n);
 static bool decides_safely(const PnsTerm *term);
-static void append_case_failures(PnsTermWriter *writer, const char *key, const PnsTerm *term);
 static void append_failure(PnsTermWriter *writer, const char *key, const PnsTerm *term);
 static int	append_misfits(PnsTermWriter *writer, const PnsTerm *term, int n);
 static void append_variable(PnsTermWriter *writer, const char *key, const PnsTermColumn *column);
 static void append_operand(PnsTermWriter *writer, const char *key, const PnsTerm *term);
 static void append_case(PnsTermWriter *writer, const char *key, const PnsTerm *term);
+static void append_switch(PnsTermWriter *writer, const char *key, const PnsTerm *term,
+						  void (*append_value) (PnsTermWriter *writer, const char *key,
+												const PnsTerm *value));
 static void append_three_valued(PnsTermWriter *writer, const char *key, const PnsTerm *term);
 static void append_all(PnsTermWriter *writer, const char *key, const PnsTerm *term, bool truth);
 static void append_not(PnsTermWriter *writer, const char *key, const PnsTerm *term);
@@ -219,7 +221,7 @@ append_failures(PnsTermWriter *writer, const PnsTerm *term, int n)
 
 	if (term->kind == PNS_TERM_CASE && term->may_fail && decides_safely(term))
 	{
-		append_case_failures(writer, pns_bson_index(n++), term);
+		append_switch(writer, pns_bson_index(n++), term, append_failure);
 		return n;
 	}
 	if (term->kind == PNS_TERM_CALL && term->fails)
@@ -260,31 +262,6 @@ decides_safely(const PnsTerm *term)
 			return false;
 	}
 	return list_length(term->args) > 1;
-}
-
-/*
- * append_case_failures appends whether the value that a CASE decides for fails.
- */
-static void
-append_case_failures(PnsTermWriter *writer, const char *key, const PnsTerm *term)
-{
-	PnsBsonBuilder *builder = writer->builder;
-	int			n = list_length(term->args) / 2;
-
-	pns_bson_open_document(builder, key);
-	pns_bson_open_document(builder, "$switch");
-	pns_bson_open_array(builder, "branches");
-	for (int i = 0; i < n; i++)
-	{
-		pns_bson_open_document(builder, pns_bson_index(i));
-		pns_term_write_truth(writer, "case", (PnsTerm *) list_nth(term->args, 2 * i), true);
-		append_failure(writer, "then", (PnsTerm *) list_nth(term->args, 2 * i + 1));
-		pns_bson_close(builder);
-	}
-	pns_bson_close(builder);
-	append_failure(writer, "default", (PnsTerm *) llast(term->args));
-	pns_bson_close(builder);
-	pns_bson_close(builder);
 }
 
 /*
@@ -471,14 +448,22 @@ append_operand(PnsTermWriter *writer, const char *key, const PnsTerm *term)
 static void
 append_case(PnsTermWriter *writer, const char *key, const PnsTerm *term)
 {
+	if (list_length(term->args) == 1)
+		pns_term_write(writer, key, (PnsTerm *) linitial(term->args));
+	else
+		append_switch(writer, key, term, pns_term_write);
+}
+
+/*
+ * append_switch appends what append_value says of the value that a CASE decides
+ * for.
+ */
+static void
+append_switch(PnsTermWriter *writer, const char *key, const PnsTerm *term,
+			  void (*append_value) (PnsTermWriter *writer, const char *key, const PnsTerm *value))
+{
 	PnsBsonBuilder *builder = writer->builder;
 	int			n = list_length(term->args) / 2;
-
-	if (n == 0)
-	{
-		pns_term_write(writer, key, (PnsTerm *) linitial(term->args));
-		return;
-	}
 
 	pns_bson_open_document(builder, key);
 	pns_bson_open_document(builder, "$switch");
@@ -487,11 +472,11 @@ append_case(PnsTermWriter *writer, const char *key, const PnsTerm *term)
 	{
 		pns_bson_open_document(builder, pns_bson_index(i));
 		pns_term_write_truth(writer, "case", (PnsTerm *) list_nth(term->args, 2 * i), true);
-		pns_term_write(writer, "then", (PnsTerm *) list_nth(term->args, 2 * i + 1));
+		append_value(writer, "then", (PnsTerm *) list_nth(term->args, 2 * i + 1));
 		pns_bson_close(builder);
 	}
 	pns_bson_close(builder);
-	pns_term_write(writer, "default", (PnsTerm *) llast(term->args));
+	append_value(writer, "default", (PnsTerm *) llast(term->args));
 	pns_bson_close(builder);
 	pns_bson_close(builder);
 }
