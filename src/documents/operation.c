@@ -190,18 +190,13 @@ check_operators(PnsDocument update)
 static void
 check_no_operators(PnsDocument document, const char *what)
 {
-	PnsBsonIterator iterator;
+	const char *found = pns_mongo_find_operator(document);
 
-	pns_bson_iterate(&iterator, document);
-	while (pns_bson_next(&iterator))
-	{
-		if (*iterator.key == '$')
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the %s has the field \"%s\", which begins with a dollar", what,
-							pg_any_to_server(iterator.key, iterator.key_size, PG_UTF8)),
-					 errhint("Operators are for updates.")));
-	}
+	if (found != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the %s has the field \"%s\", which begins with a dollar", what, found),
+				 errhint("Operators are for updates.")));
 }
 
 /* check_id refuses what MongoDB does not take for an _id. */

@@ -454,18 +454,13 @@ given_document(PnsRowWriter *writer, PnsDocument *document)
 static void
 check_no_operators(const WriterColumn *column, PnsDocument document)
 {
-	PnsBsonIterator iterator;
+	const char *found = pns_mongo_find_operator(document);
 
-	pns_bson_iterate(&iterator, document);
-	while (pns_bson_next(&iterator))
-	{
-		if (*iterator.key == '$')
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("column \"%s\" has the field \"%s\", which begins with a dollar",
-							column->column->codec.name,
-							pg_any_to_server(iterator.key, iterator.key_size, PG_UTF8))));
-	}
+	if (found != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" has the field \"%s\", which begins with a dollar",
+						column->column->codec.name, found)));
 }
 
 /*

@@ -565,6 +565,12 @@ extern void pns_mongo_new_objectid(uint8 *id);
 extern void pns_mongo_check_database_name(const char *name);
 extern void pns_mongo_check_collection_name(const char *name);
 
+/*
+ * Find a field at the top of a document that begins with a dollar, which some
+ * commands take for an operator; its name in the database's encoding, or NULL.
+ */
+extern const char *pns_mongo_find_operator(PnsDocument document);
+
 /* Once per process, from _PG_init.  Nothing of the driver is used. */
 extern void pns_mongo_init(void);
 

@@ -302,6 +302,23 @@ pns_mongo_check_collection_name(const char *name)
 						 PNS_COLLECTION_NAME_MAX)));
 }
 
+/*
+ * pns_mongo_find_operator finds a field that begins with a dollar.
+ */
+const char *
+pns_mongo_find_operator(PnsDocument document)
+{
+	PnsBsonIterator iterator;
+
+	pns_bson_iterate(&iterator, document);
+	while (pns_bson_next(&iterator))
+	{
+		if (*iterator.key == '$')
+			return pg_any_to_server(iterator.key, iterator.key_size, PG_UTF8);
+	}
+	return NULL;
+}
+
 /* find_option finds a name in the table, NULL where it is not ours. */
 static const ConnectionOption *
 find_option(const char *name, Oid catalog)
