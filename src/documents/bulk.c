@@ -292,18 +292,15 @@ write_run(PnsTarget *target, BulkOperation *operations, int first, int count,
 		.total = count
 	};
 	int			next = first;
-	int			range[2];
 	PnsWriteResult result;
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
 		.callback = name_run,
-		.arg = range
+		.arg = &batch
 	};
 
 	while (next < count && operations[next].kind == batch.kind)
 		batch.operations = lappend(batch.operations, operations[next++].operation);
-	range[0] = first;
-	range[1] = next - 1;
 
 	error_context_stack = &context;
 	result = pns_documents_write_batch(target, &batch);
@@ -358,9 +355,10 @@ note_result(BulkOperation *run, int size, bool ordered, const PnsWriteResult *re
 static void
 name_run(void *arg)
 {
-	const int  *range = arg;
+	const PnsWriteBatch *batch = arg;
 
-	errcontext("bulk write, operations %d to %d", range[0] + 1, range[1] + 1);
+	errcontext("bulk write, operations %d to %d", batch->before + 1,
+			   batch->before + list_length(batch->operations));
 }
 
 /* report gives the report as a document. */
