@@ -37,7 +37,7 @@ typedef struct PnsDirect
 
 static void compile_computed(PnsDirect *direct, TupleDesc row);
 static void check_documents(ForeignScanState *node);
-static PnsDocument make_check(PnsDirect *direct);
+static PnsDocument make_check(PnsDirect *direct, bool any);
 static void raise_failure(ForeignScanState *node, PnsDocument document) pg_attribute_noreturn();
 static bool refuses_all(PnsDirect *direct);
 static PnsDocument make_options(PnsDirect *direct);
@@ -73,8 +73,6 @@ pnsBeginDirectModify(ForeignScanState *node, int eflags)
 
 		direct->slot = ExecInitExtraTupleSlot(node->ss.ps.state, row, &TTSOpsVirtual);
 		compile_computed(direct, row);
-		if (direct->modify->decoder == NULL)
-			direct->modify->decoder = pns_modify_create_decoder(direct->modify->table);
 	}
 }
 
@@ -158,7 +156,8 @@ check_documents(ForeignScanState *node)
 	PnsDirect  *direct = (PnsDirect *) node->fdw_state;
 	PnsModify  *modify = direct->modify;
 	const PnsTable *table = modify->table;
-	PnsDocument check = make_check(direct);
+	bool		any = refuses_all(direct);
+	PnsDocument check = make_check(direct, any);
 	PnsDocument document;
 	PnsCursor  *cursor;
 
@@ -170,18 +169,17 @@ check_documents(ForeignScanState *node)
 	if (pns_mongo_cursor_next(cursor, &document))
 		raise_failure(node, document);
 	pns_mongo_cursor_close(cursor);
-	direct->done = refuses_all(direct);
+	direct->done = any;
 }
 
 /*
- * make_check makes the pipeline that finds such a document; one of no size where
- * there can be none.
+ * make_check makes the pipeline that finds such a document, or any that the
+ * conditions select; one of no size where there can be none.
  */
 static PnsDocument
-make_check(PnsDirect *direct)
+make_check(PnsDirect *direct, bool any)
 {
 	PnsBsonBuilder builder;
-	bool		any = refuses_all(direct);
 	PnsDocument none = {NULL, 0};
 	int			n = 0;
 
@@ -220,6 +218,8 @@ raise_failure(ForeignScanState *node, PnsDocument document)
 	int			natts = new->tts_tupleDescriptor->natts;
 	Bitmapset  *columns = NULL;
 
+	if (direct->modify->decoder == NULL)
+		direct->modify->decoder = pns_modify_create_decoder(direct->modify->table);
 	pns_modify_read_back(direct->modify, document, old);
 	slot_getallattrs(old);
 	node->ss.ps.ps_ExprContext->ecxt_scantuple = old;
@@ -304,7 +304,7 @@ pnsExplainDirectModify(ForeignScanState *node, ExplainState *es)
 	if (!es->verbose)
 		return;
 	pns_scan_explain_only(direct->scan);
-	check = make_check(direct);
+	check = make_check(direct, refuses_all(direct));
 	if (check.size > 0)
 		ExplainPropertyText("MongoDB Check",
 							pns_fdw_command_text(table, check, make_options(direct)), es);
