@@ -208,16 +208,21 @@ def run_regress(run, variable, **changes):
         f"installcheck {variable}",
         ["make", "installcheck", f"PG_CONFIG={run.stack.pg_config}",
          f"REGRESS={' '.join(names)}"], **changes)
+    count_regress(run, f"pg_regress: {variable}", names, output, seconds, run.tree)
+
+
+def count_regress(run, title, names, output, seconds, folder):
+    """Count the tests of pg_regress or its kin, whose differences are in folder."""
     good = regress_passed(output)
     bad = [name for name in names if name not in good]
-    diffs = os.path.join(run.tree, "regression.diffs")
+    diffs = os.path.join(folder, "regression.diffs")
     if bad and os.path.exists(diffs):
         with open(diffs, encoding="utf-8", errors="replace") as file:
             output = file.read() or output
-        shutil.copytree(os.path.join(run.tree, "results"),
+        shutil.copytree(os.path.join(folder, "results"),
                         os.path.join(LOGS, "results"), dirs_exist_ok=True)
-    run.count(f"pg_regress: {variable}", len(names) - len(bad), len(bad),
-              seconds, "".join(f"{name} failed\n" for name in bad) + output)
+    run.count(title, len(names) - len(bad), len(bad), seconds,
+              "".join(f"{name} failed\n" for name in bad) + output)
 
 
 def run_isolation(run):
@@ -241,14 +246,7 @@ def run_isolation(run):
          "--dbname=isolation_regression", "--load-extension=pynomaly_store",
          *names],
         PGOPTIONS=f"-c spec.mongo_uri={run.stack.mongo_uri}")
-    good = regress_passed(output)
-    bad = [name for name in names if name not in good]
-    diffs = os.path.join(results, "regression.diffs")
-    if bad and os.path.exists(diffs):
-        with open(diffs, encoding="utf-8", errors="replace") as file:
-            output = file.read() or output
-    run.count(folder, len(names) - len(bad), len(bad), seconds,
-              "".join(f"{name} failed\n" for name in bad) + output)
+    count_regress(run, folder, names, output, seconds, results)
 
 
 def load_fixtures(run):
