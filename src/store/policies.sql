@@ -335,16 +335,20 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     named uuid;
+    was uuid;               -- NULL for a new row
 BEGIN
     IF tg_argv[0] = 'created_by' THEN
         named := new.created_by;
+        was := old.created_by;
     ELSIF tg_argv[0] = 'user_id' THEN
         named := new.user_id;
+        was := old.user_id;
     ELSE
         named := new.resolved_by;
+        was := old.resolved_by;
     END IF;
     -- A policy refuses a row of another tenant, whomever it names.
-    IF new.tenant_id = pynomaly.current_tenant()
+    IF named IS DISTINCT FROM was AND new.tenant_id = pynomaly.current_tenant()
        AND NOT EXISTS (SELECT FROM pynomaly.users u WHERE u.id = named) THEN
         RAISE EXCEPTION 'insert or update on table "%" violates foreign key constraint "%_%_fkey"',
                         tg_argv[1], tg_argv[1], tg_argv[0]
@@ -358,33 +362,18 @@ COMMENT ON FUNCTION pynomaly.demand_visible_user() IS
 'trigger: refuses a row whose named column is a user whom the writer does not see';
 REVOKE ALL ON FUNCTION pynomaly.demand_visible_user() FROM PUBLIC;
 
-CREATE TRIGGER demand_visible_user_insert BEFORE INSERT ON pynomaly.datasets
+CREATE TRIGGER demand_visible_user BEFORE INSERT OR UPDATE OF created_by ON pynomaly.datasets
     FOR EACH ROW WHEN (new.created_by IS NOT NULL)
     EXECUTE FUNCTION pynomaly.demand_visible_user('created_by', 'datasets');
-CREATE TRIGGER demand_visible_user_update BEFORE UPDATE OF created_by ON pynomaly.datasets
-    FOR EACH ROW WHEN (new.created_by IS DISTINCT FROM old.created_by AND new.created_by IS NOT NULL)
-    EXECUTE FUNCTION pynomaly.demand_visible_user('created_by', 'datasets');
-CREATE TRIGGER demand_visible_user_insert BEFORE INSERT ON pynomaly.detectors
+CREATE TRIGGER demand_visible_user BEFORE INSERT OR UPDATE OF created_by ON pynomaly.detectors
     FOR EACH ROW WHEN (new.created_by IS NOT NULL)
     EXECUTE FUNCTION pynomaly.demand_visible_user('created_by', 'detectors');
-CREATE TRIGGER demand_visible_user_update BEFORE UPDATE OF created_by ON pynomaly.detectors
-    FOR EACH ROW WHEN (new.created_by IS DISTINCT FROM old.created_by AND new.created_by IS NOT NULL)
-    EXECUTE FUNCTION pynomaly.demand_visible_user('created_by', 'detectors');
-CREATE TRIGGER demand_visible_user_insert BEFORE INSERT ON pynomaly.detection_results
+CREATE TRIGGER demand_visible_user BEFORE INSERT OR UPDATE OF created_by ON pynomaly.detection_results
     FOR EACH ROW WHEN (new.created_by IS NOT NULL)
     EXECUTE FUNCTION pynomaly.demand_visible_user('created_by', 'detection_results');
-CREATE TRIGGER demand_visible_user_update BEFORE UPDATE OF created_by ON pynomaly.detection_results
-    FOR EACH ROW WHEN (new.created_by IS DISTINCT FROM old.created_by AND new.created_by IS NOT NULL)
-    EXECUTE FUNCTION pynomaly.demand_visible_user('created_by', 'detection_results');
-CREATE TRIGGER demand_visible_user_id_insert BEFORE INSERT ON pynomaly.security_events
+CREATE TRIGGER demand_visible_user_id BEFORE INSERT OR UPDATE OF user_id ON pynomaly.security_events
     FOR EACH ROW WHEN (new.user_id IS NOT NULL)
     EXECUTE FUNCTION pynomaly.demand_visible_user('user_id', 'security_events');
-CREATE TRIGGER demand_visible_user_id_update BEFORE UPDATE OF user_id ON pynomaly.security_events
-    FOR EACH ROW WHEN (new.user_id IS DISTINCT FROM old.user_id AND new.user_id IS NOT NULL)
-    EXECUTE FUNCTION pynomaly.demand_visible_user('user_id', 'security_events');
-CREATE TRIGGER demand_visible_resolved_by_insert BEFORE INSERT ON pynomaly.security_events
+CREATE TRIGGER demand_visible_resolved_by BEFORE INSERT OR UPDATE OF resolved_by ON pynomaly.security_events
     FOR EACH ROW WHEN (new.resolved_by IS NOT NULL)
-    EXECUTE FUNCTION pynomaly.demand_visible_user('resolved_by', 'security_events');
-CREATE TRIGGER demand_visible_resolved_by_update BEFORE UPDATE OF resolved_by ON pynomaly.security_events
-    FOR EACH ROW WHEN (new.resolved_by IS DISTINCT FROM old.resolved_by AND new.resolved_by IS NOT NULL)
     EXECUTE FUNCTION pynomaly.demand_visible_user('resolved_by', 'security_events');
