@@ -14,6 +14,7 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
@@ -30,6 +31,13 @@
 #define DEFAULT_DOCUMENTS 1000.0
 #define DEFAULT_DOCUMENT_WIDTH 200
 
+/* What depends_on_rows looks for. */
+typedef struct RowsContext
+{
+	PlannerInfo *root;
+	Relids		relids;			/* what is scanned */
+} RowsContext;
+
 static void set_size(PlannerInfo *root, RelOptInfo *baserel, const PnsTable *table);
 static void set_fetched(PlannerInfo *root, PnsRelation *relation, double counted);
 static Oid	scan_user(PlannerInfo *root, RelOptInfo *baserel);
@@ -43,6 +51,8 @@ static void add_ordered_path(PlannerInfo *root, PnsRelation *relation, List *pat
 static List *base_outputs(const PnsRelation *relation, List *checked, List **slots);
 static List *scan_tlist(const PnsRelation *relation, List **outputs, List **slots);
 static List *needed_columns(const PnsRelation *relation);
+static bool depends_on_rows(PlannerInfo *root, const PnsRelation *relation, List *exprs);
+static bool reads_rows(Node *node, void *arg);
 static Plan *recheck_plan(Plan *plan, List *checked, List *row, const ForeignPath *path);
 
 /*
@@ -226,9 +236,51 @@ pnsGetForeignPlan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 	if (outer_plan != NULL)
 		outer_plan = recheck_plan(outer_plan, checked, row, best_path);
 	description = pns_query_describe(relation, &request, &operands);
+	description = lappend(description,
+						  makeBoolean(enable_memoize && request.keys == NULL &&
+									  request.identity == NIL &&
+									  depends_on_rows(root, relation,
+													  list_concat_copy(operands, checked))));
 
 	return make_foreignscan(tlist, checked, is_base ? rel->relid : 0, operands,
 							description, row, is_base ? dropped : NIL, outer_plan);
+}
+
+/*
+ * depends_on_rows tells whether what a scan sends or checks changes with the
+ * rows of an outer query or of the outer side of a nested loop.  What is
+ * computed once for the query does not.
+ */
+static bool
+depends_on_rows(PlannerInfo *root, const PnsRelation *relation, List *exprs)
+{
+	RowsContext context = {root, relation->relids};
+
+	return reads_rows((Node *) exprs, &context);
+}
+
+/*
+ * reads_rows does that for an expression.
+ */
+static bool
+reads_rows(Node *node, void *arg)
+{
+	const RowsContext *context = (RowsContext *) arg;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return !bms_is_member(((Var *) node)->varno, context->relids);
+	if (!IsA(node, Param))
+		return expression_tree_walker(node, reads_rows, arg);
+
+	foreach(lc, context->root->init_plans)
+	{
+		if (list_member_int(lfirst_node(SubPlan, lc)->setParam, ((Param *) node)->paramid))
+			return false;
+	}
+	return ((Param *) node)->paramkind == PARAM_EXEC;
 }
 
 /*

@@ -76,6 +76,7 @@ pns_query_create(List *description)
 		add_outputs(query, outputs, slots);
 		add_identity(query, (List *) list_nth(description, PNS_QUERY_IDENTITY));
 	}
+	query->repeats = boolVal(list_nth(description, PNS_QUERY_REPEATS));
 	return query;
 }
 
@@ -182,11 +183,11 @@ compares_strings(const PnsQuery *query)
 }
 
 /*
- * pns_query_read_row makes a row of a document that the cursor has returned,
+ * pns_query_read_row makes a row of a document that the reader has returned,
  * and of those that follow if it needs more than one.
  */
 void
-pns_query_read_row(const PnsQuery *query, PnsCursor *cursor, PnsDocument document,
+pns_query_read_row(const PnsQuery *query, PnsReader *reader, PnsDocument document,
 				   Datum *values, bool *nulls)
 {
 	check_row(query, document);
@@ -204,7 +205,7 @@ pns_query_read_row(const PnsQuery *query, PnsCursor *cursor, PnsDocument documen
 	pns_join_row_begin(query->row, nulls);
 	while (pns_join_row_add(query->row, document, values, nulls))
 	{
-		if (!pns_mongo_cursor_next(cursor, &document))
+		if (!pns_reader_next(reader, &document))
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_ERROR),
 					 errmsg("the last row of a join of %s is incomplete",

@@ -164,6 +164,8 @@ typedef enum PnsDescriptionIndex
 								 * whose operands are the last ones */
 	PNS_QUERY_GUARDED,			/* List of Integer: PnsScanKeys' */
 	PNS_QUERY_IDENTITY,			/* modify_scan.c's, or NIL */
+	PNS_QUERY_REPEATS,			/* Boolean: is it run for one outer row after
+								 * the other? */
 	PNS_QUERY_DIRECT			/* modify_direct.c's; only where it has
 								 * planned the statement */
 } PnsDescriptionIndex;
@@ -178,6 +180,9 @@ extern Expr *pns_query_describe_more(const PnsRelation *relation, Expr *expr,
 
 /* What is put out of rows that are going to be written; modify_scan.c. */
 typedef struct PnsIdentity PnsIdentity;
+
+/* The documents of a scan; reader.c. */
+typedef struct PnsReader PnsReader;
 
 /* A description, compiled. */
 typedef struct PnsQuery
@@ -200,6 +205,8 @@ typedef struct PnsQuery
 	bool		whole;			/* ... or all of the documents is */
 	PnsDecoder *decoder;
 	PnsIdentity *identity;		/* NULL: the rows are only read */
+	bool		repeats;		/* is it run for one outer row after the
+								 * other? */
 } PnsQuery;
 
 /* A pipeline that is being made. */
@@ -221,8 +228,19 @@ extern bool pns_query_make_pipeline(const PnsQuery *query, PnsOperandValue opera
 extern PnsDocument pns_query_options(const PnsQuery *query);
 extern PnsDocument pns_query_document(const PnsQuery *query, PnsDocument row);
 extern bool pns_query_read_nothing(const PnsQuery *query, Datum *values, bool *nulls);
-extern void pns_query_read_row(const PnsQuery *query, PnsCursor *cursor,
+extern void pns_query_read_row(const PnsQuery *query, PnsReader *reader,
 							   PnsDocument document, Datum *values, bool *nulls);
+
+/* in reader.c */
+extern PnsReader *pns_reader_create(bool keeps);
+extern bool pns_reader_find(PnsReader *reader, PnsDocument pipeline);
+extern void pns_reader_begin(PnsReader *reader, PnsCursor *cursor);
+extern PnsCursor *pns_reader_cursor(const PnsReader *reader);
+extern bool pns_reader_is_open(const PnsReader *reader);
+extern uint64 pns_reader_reused(const PnsReader *reader);
+extern bool pns_reader_next(PnsReader *reader, PnsDocument *document);
+extern void pns_reader_restart(PnsReader *reader);
+extern void pns_reader_close(PnsReader *reader);
 
 /* in pipeline.c */
 extern void pns_pipeline_open_stage(PnsPipeline *pipeline, const char *operator);

@@ -38,7 +38,7 @@ typedef struct PnsScanState
 	bool		executing;		/* false for EXPLAIN alone */
 	const Datum *keys;			/* arrays of the keys' values; the join's */
 	MemoryContext cursor_context;	/* reset with each rescan */
-	PnsCursor  *cursor;			/* NULL until the first row is asked for */
+	PnsReader  *reader;			/* not open until the first row is asked for */
 	bool		done;			/* no row is left */
 	bool		has_rows;		/* there was one */
 	int64		skipped;		/* rows that are left out before the next */
@@ -49,7 +49,7 @@ typedef struct PnsScanState
 
 static bool read_row(PnsScanState *state, TupleTableSlot *slot);
 static TupleTableSlot *last_row(PnsScanState *state, TupleTableSlot *slot);
-static void open_cursor(PnsScanState *state);
+static void open_reader(PnsScanState *state);
 static bool is_unknown(Node *operand, const PnsScanState *state);
 static bool depends_on_execution(Node *node, ExprContext *econtext);
 static void store_heap_tuple(TupleTableSlot *slot);
@@ -74,6 +74,8 @@ pnsBeginForeignScan(ForeignScanState *node, int eflags)
 	state->userid = OidIsValid(checked_user) ? checked_user : GetUserId();
 	state->relation = node->ss.ss_currentRelation;
 	state->executing = (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0;
+	state->reader = pns_reader_create(state->query->repeats &&
+									  !plan->scan.plan.async_capable);
 	state->cursor_context = AllocSetContextCreate(node->ss.ps.state->es_query_cxt,
 												  "pynomaly_store cursor",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -93,11 +95,12 @@ pnsIterateForeignScan(ForeignScanState *node)
 
 	ExecClearTuple(slot);
 
-	if (state->cursor == NULL && !state->done)
-		open_cursor(state);
+	if (!pns_reader_is_open(state->reader) && !state->done)
+		open_reader(state);
 	if (state->done)
 		return last_row(state, slot);
-	if (node->ss.ps.async_capable && pns_mongo_cursor_must_wait(state->cursor))
+	if (node->ss.ps.async_capable &&
+		pns_mongo_cursor_must_wait(pns_reader_cursor(state->reader)))
 		return slot;
 
 	for (; state->skipped > 0 && read_row(state, slot); state->skipped--)
@@ -119,14 +122,14 @@ read_row(PnsScanState *state, TupleTableSlot *slot)
 {
 	PnsDocument document;
 
-	if (state->done || !pns_mongo_cursor_next(state->cursor, &document))
+	if (state->done || !pns_reader_next(state->reader, &document))
 	{
 		state->done = true;
 		return false;
 	}
 	state->has_rows = true;
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
-	pns_query_read_row(state->query, state->cursor, document, slot->tts_values,
+	pns_query_read_row(state->query, state->reader, document, slot->tts_values,
 					   slot->tts_isnull);
 	if (state->query->identity != NULL)
 		pns_identity_fill(state->query->identity, state->relation,
@@ -158,9 +161,9 @@ pns_fdw_scan_cursor(ForeignScanState *node)
 {
 	PnsScanState *state = (PnsScanState *) node->fdw_state;
 
-	if (state->cursor == NULL && !state->done)
-		open_cursor(state);
-	return state->done ? NULL : state->cursor;
+	if (!pns_reader_is_open(state->reader) && !state->done)
+		open_reader(state);
+	return state->done ? NULL : pns_reader_cursor(state->reader);
 }
 
 /*
@@ -192,9 +195,7 @@ pnsReScanForeignScan(ForeignScanState *node)
 {
 	PnsScanState *state = (PnsScanState *) node->fdw_state;
 
-	if (state->cursor != NULL)
-		pns_mongo_cursor_close(state->cursor);
-	state->cursor = NULL;
+	pns_reader_restart(state->reader);
 	state->done = false;
 	state->has_rows = false;
 	MemoryContextReset(state->cursor_context);
@@ -236,11 +237,8 @@ pnsEndForeignScan(ForeignScanState *node)
 {
 	PnsScanState *state = (PnsScanState *) node->fdw_state;
 
-	if (state == NULL)
-		return;
-	if (state->cursor != NULL)
-		pns_mongo_cursor_close(state->cursor);
-	state->cursor = NULL;
+	if (state != NULL)
+		pns_reader_close(state->reader);
 }
 
 /*
@@ -257,6 +255,10 @@ pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
 	ExplainPropertyText("MongoDB Collection", pns_query_label(state->query), es);
 	if (es->analyze)
 		pns_fdw_explain_use(&state->use, es);
+	if (es->analyze && state->query->repeats &&
+		(pns_reader_reused(state->reader) > 0 || es->format != EXPLAIN_FORMAT_TEXT))
+		ExplainPropertyUInteger("MongoDB Answers Reused", NULL,
+								pns_reader_reused(state->reader), es);
 	if (!es->verbose)
 		return;
 
@@ -275,11 +277,11 @@ pnsExplainForeignScan(ForeignScanState *node, ExplainState *es)
 }
 
 /*
- * open_cursor evaluates the operands and makes the command; the first
- * document that is asked for sends it.
+ * open_reader evaluates the operands and makes the command; the first
+ * document that is asked for sends it, unless its answer is known.
  */
 static void
-open_cursor(PnsScanState *state)
+open_reader(PnsScanState *state)
 {
 	MemoryContext old = MemoryContextSwitchTo(state->cursor_context);
 	const PnsTable *table = pns_query_table(state->query);
@@ -296,15 +298,17 @@ open_cursor(PnsScanState *state)
 	if (!pns_query_make_pipeline(state->query, pns_scan_operand_value, state, &pipeline,
 								 &state->skipped))
 		state->done = true;
-	else
+	else if (!pns_reader_find(state->reader, pipeline))
 	{
+		PnsCursor  *cursor;
+
 		if (connection == NULL)
 			connection = pns_mongo_get_connection(table->serverid, state->userid);
-		state->cursor =
-			pns_mongo_aggregate(connection, table->database, table->collection, pipeline,
-								pns_query_options(state->query),
-								table->fetch_size);
-		pns_mongo_cursor_count(state->cursor, &state->use);
+		cursor = pns_mongo_aggregate(connection, table->database, table->collection,
+									 pipeline, pns_query_options(state->query),
+									 table->fetch_size);
+		pns_mongo_cursor_count(cursor, &state->use);
+		pns_reader_begin(state->reader, cursor);
 		state->demands = state->query->identity != NULL &&
 			pns_mongo_transaction_mode(table->serverid) != PNS_MODE_OUTBOX &&
 			!pns_mongo_in_transaction(connection);

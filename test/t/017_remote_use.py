@@ -73,9 +73,15 @@ with database() as db, ScriptedServer() as server:
     ok("MongoDB Use" not in plan, "and has no line in text", plan)
 
     # the sum over all loops
+    db.execute("SET enable_memoize = off")
     node, = foreign_nodes(db, "SELECT (SELECT n FROM t WHERE n = k) FROM keys")
     is_(node["Actual Loops"], 4, "a subquery runs four times")
     is_(use(node), (4, 12, 1000), "and has asked so much in all of them together")
+    ok("MongoDB Answers Reused" not in node, "it keeps no answers without enable_memoize")
+    db.execute("RESET enable_memoize")
+    node, = foreign_nodes(db, "SELECT (SELECT n FROM t WHERE n = k) FROM keys")
+    is_((use(node), node["MongoDB Answers Reused"]), ((1, 3, 250), 3),
+        "with it, what is asked again is asked once")
 
     # the time is that of waiting
     server.on("aggregate", Delay(0.2, Batches(ROWS, size=200)))
