@@ -22,6 +22,7 @@
 #include "common/hashfn.h"
 #include "executor/nodeHash.h"
 #include "lib/ilist.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -33,9 +34,7 @@ typedef struct PnsAnswer
 	PnsDocument pipeline;		/* the key */
 	uint32		hash;			/* of that */
 	dlist_node	node;			/* in the reader's list */
-	uint8	   *documents;		/* one behind the other */
-	Size		size;			/* of these ... */
-	Size		allocated;		/* ... and of the memory they stand in */
+	StringInfoData documents;	/* each behind its size, a uint32 */
 } PnsAnswer;
 
 /* The hash table's entry: answers stay where they are when it grows. */
@@ -64,7 +63,7 @@ struct PnsReader
 {
 	PnsCursor  *cursor;			/* what is read now ... */
 	const PnsAnswer *answer;	/* ... or read again, ... */
-	Size		position;		/* ... and from where on */
+	int			position;		/* ... and from where on */
 
 	/* NULL: nothing is kept */
 	MemoryContext context;
@@ -74,9 +73,6 @@ struct PnsReader
 	PnsAnswer  *kept;			/* what the cursor brings, or NULL */
 	uint64		reused;			/* answers that were read again */
 };
-
-/* the first room for the documents of an answer, in bytes */
-#define FIRST_ROOM 256
 
 static void keep(PnsReader *reader, PnsDocument document);
 static void keep_rest(PnsReader *reader);
@@ -113,6 +109,7 @@ pns_reader_find(PnsReader *reader, PnsDocument pipeline)
 	PnsAnswer	wanted = {.pipeline = pipeline};
 	PnsAnswerEntry *entry;
 	PnsAnswer  *answer;
+	MemoryContext old;
 
 	if (reader->context == NULL)
 		return false;
@@ -128,12 +125,14 @@ pns_reader_find(PnsReader *reader, PnsDocument pipeline)
 		return true;
 	}
 
-	answer = MemoryContextAllocZero(reader->context, sizeof(PnsAnswer));
-	answer->hash = wanted.hash;
-	answer->pipeline.data = MemoryContextAlloc(reader->context, pipeline.size);
+	old = MemoryContextSwitchTo(reader->context);
+	answer = palloc(sizeof(PnsAnswer));
+	answer->pipeline.data = memcpy(palloc(pipeline.size), pipeline.data, pipeline.size);
 	answer->pipeline.size = pipeline.size;
-	memcpy(unconstify(uint8 *, answer->pipeline.data), pipeline.data, pipeline.size);
+	answer->hash = wanted.hash;
+	initStringInfo(&answer->documents);
 	reader->kept = answer;
+	MemoryContextSwitchTo(old);
 	return false;
 }
 
@@ -193,11 +192,12 @@ pns_reader_next(PnsReader *reader, PnsDocument *document)
 		return true;
 	}
 
-	if (reader->position == answer->size)
+	if (reader->position == answer->documents.len)
 		return false;
-	memcpy(&document->size, answer->documents + reader->position, sizeof(uint32));
-	document->data = answer->documents + reader->position + sizeof(uint32);
-	reader->position += sizeof(uint32) + document->size;
+	memcpy(&document->size, answer->documents.data + reader->position, sizeof(uint32));
+	reader->position += sizeof(uint32);
+	document->data = (const uint8 *) answer->documents.data + reader->position;
+	reader->position += document->size;
 	return true;
 }
 
@@ -232,29 +232,24 @@ static void
 keep(PnsReader *reader, PnsDocument document)
 {
 	PnsAnswer  *answer = reader->kept;
-	Size		room;
+	int			allocated;
 
 	if (answer == NULL)
 		return;
-	room = answer->size + sizeof(uint32) + document.size;
-	if (room > Min(get_hash_memory_limit(), MaxAllocSize) / 2)
+	if (answer->documents.len + sizeof(uint32) + document.size >
+		Min(get_hash_memory_limit(), MaxAllocSize) / 2)
 	{
 		drop(answer);
 		reader->kept = NULL;
 		return;
 	}
 
-	if (room > answer->allocated)
-	{
-		answer->allocated = Max(2 * answer->allocated, Max(room, FIRST_ROOM));
-		answer->documents = answer->documents == NULL ?
-			MemoryContextAlloc(reader->context, answer->allocated) :
-			repalloc(answer->documents, answer->allocated);
-		make_room(reader, answer->allocated);
-	}
-	memcpy(answer->documents + answer->size, &document.size, sizeof(uint32));
-	memcpy(answer->documents + answer->size + sizeof(uint32), document.data, document.size);
-	answer->size = room;
+	allocated = answer->documents.maxlen;
+	appendBinaryStringInfo(&answer->documents, (const char *) &document.size, sizeof(uint32));
+	appendBinaryStringInfo(&answer->documents, (const char *) document.data,
+						   (int) document.size);
+	if (answer->documents.maxlen > allocated)
+		make_room(reader, answer_size(answer));
 }
 
 /*
@@ -293,11 +288,9 @@ file_answer(PnsReader *reader)
 	reader->kept = NULL;
 
 	/* most answers are smaller than the room that was made for them */
-	if (answer->size > 0 && answer->size < answer->allocated)
-	{
-		answer->documents = repalloc(answer->documents, answer->size);
-		answer->allocated = answer->size;
-	}
+	answer->documents.maxlen = answer->documents.len + 1;
+	answer->documents.data = repalloc(answer->documents.data, answer->documents.maxlen);
+
 	make_room(reader, answer_size(answer));
 	reader->size += answer_size(answer);
 	(void) answers_insert(reader->answers, answer, &found);
@@ -330,8 +323,7 @@ make_room(PnsReader *reader, Size size)
 static void
 drop(PnsAnswer *answer)
 {
-	if (answer->documents != NULL)
-		pfree(answer->documents);
+	pfree(answer->documents.data);
 	pfree(unconstify(uint8 *, answer->pipeline.data));
 	pfree(answer);
 }
@@ -344,5 +336,5 @@ static Size
 answer_size(const PnsAnswer *answer)
 {
 	return sizeof(PnsAnswer) + 2 * sizeof(PnsAnswerEntry) + answer->pipeline.size +
-		answer->allocated;
+		answer->documents.maxlen;
 }
