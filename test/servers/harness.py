@@ -38,7 +38,7 @@ from servers.secantus import Secantus
 __all__ = [
     "ok", "is_", "like", "throws", "note", "done",
     "database", "Database", "Background", "anonymous_memory", "Sampler", "open_sockets",
-    "mongo_client", "secantus", "Proxy",
+    "plan_nodes", "mongo_client", "secantus", "Proxy",
     "ScriptedServer", "CONTINUE", "ROWS_ONLY", "Batches", "Close", "Compressed", "Delay", "Error", "Half",
     "Raw", "Reply", "Reset", "Silence", "Slowly",
 ]
@@ -152,6 +152,11 @@ class Database:
         """Return a query's plan as one text."""
         return "\n".join(row[0] for row in
                          self.rows(f"EXPLAIN ({options}) {query}"))
+
+    def plan(self, query, *options):
+        """Return a query's plan as EXPLAIN's JSON has it."""
+        options = ", ".join([*options, "FORMAT JSON"])
+        return self.value(f"EXPLAIN ({options}) {query}")[0]["Plan"]
 
     def backend(self):
         """Return the process id of the main connection's backend."""
@@ -276,6 +281,13 @@ def open_sockets(pid):
 
 
 # ---------- MongoDB ----------
+
+def plan_nodes(plan):
+    """Yield the node of a plan, as EXPLAIN's JSON has it, and all below it."""
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from plan_nodes(child)
+
 
 def mongo_client(uri=None):
     """Return a client of a MongoDB server, by default the test run's."""

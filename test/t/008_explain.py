@@ -23,8 +23,7 @@ SENT_BY_DRIVER = {"lsid", "$readPreference", "$clusterTime", "apiVersion"}
 
 def explained(db, query):
     """Return the command that EXPLAIN shows, as a document."""
-    plan = db.value(f"EXPLAIN (VERBOSE, FORMAT JSON) {query}")[0]["Plan"]
-    return json_util.loads(plan["MongoDB Command"])
+    return json_util.loads(db.plan(query, "VERBOSE")["MongoDB Command"])
 
 
 def sent(server):

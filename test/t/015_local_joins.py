@@ -101,15 +101,13 @@ def gives(db, query, expected, name):
 
 def join_nodes(plan):
     """Return the nodes of ours in a plan, as EXPLAIN's JSON has it."""
-    found = [plan] if plan.get("Custom Plan Provider") == "PynomalyJoin" else []
-    return found + [node for child in plan.get("Plans", [])
-                    for node in join_nodes(child)]
+    return [node for node in plan_nodes(plan)
+            if node.get("Custom Plan Provider") == "PynomalyJoin"]
 
 
 def explained(db, query):
     """Run a query, and return our nodes of its plan."""
-    plan = db.value(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query}")[0]["Plan"]
-    return join_nodes(plan)
+    return join_nodes(db.plan(query, "ANALYZE", "TIMING OFF"))
 
 
 def scan_of(node):
@@ -282,8 +280,7 @@ def what_is_sent(db, client):
                   "SELECT FROM l JOIN t ON t.k < l.k",
                   "SELECT FROM l JOIN t ON t.k = l.k + random()::int"):
         db.execute(FORCED)
-        is_(join_nodes(db.value(f"EXPLAIN (FORMAT JSON) {query}")[0]["Plan"]), [],
-            f"{query}: is not ours")
+        is_(join_nodes(db.plan(query)), [], f"{query}: is not ours")
         db.execute("RESET ALL")
     throws(lambda: db.execute("SET pynomaly_store.join_batch_size = 0"), "22023",
            "a batch has a key at least")

@@ -15,17 +15,10 @@ def first_match(command):
     return command["pipeline"][0].get("$match")
 
 
-def nodes(plan):
-    """Return a plan's node and all below it."""
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from nodes(child)
-
-
 def queries_of(db, query):
     """Run a query, and return how many queries its foreign nodes have sent."""
-    plan = db.value(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query}")[0]["Plan"]
-    return sum(node.get("MongoDB Queries", 0) for node in nodes(plan))
+    plan = db.plan(query, "ANALYZE", "TIMING OFF")
+    return sum(node.get("MongoDB Queries", 0) for node in plan_nodes(plan))
 
 
 def hot_keys(db, server):

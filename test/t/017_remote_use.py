@@ -8,17 +8,10 @@ MEMBERS = ["MongoDB Queries", "MongoDB Batches", "MongoDB Documents",
            "MongoDB Bytes", "MongoDB Wait Time"]
 
 
-def nodes(plan):
-    """Return a plan's node and all below it."""
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from nodes(child)
-
-
 def foreign_nodes(db, query, options="TIMING ON"):
     """Run a query, and return its foreign nodes as EXPLAIN's JSON has them."""
-    plan = db.value(f"EXPLAIN (ANALYZE, {options}, FORMAT JSON) {query}")[0]["Plan"]
-    return [node for node in nodes(plan) if "MongoDB Collection" in node]
+    plan = db.plan(query, "ANALYZE", options)
+    return [node for node in plan_nodes(plan) if "MongoDB Collection" in node]
 
 
 def use(node):

@@ -89,8 +89,7 @@ def side_by_side(db, servers):
     is_(db.value("SELECT count(*) FROM p WHERE n + _id = -1"), 0,
         "where no row of any batch passes")
 
-    plan = db.value("EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM p")[0]["Plan"]
-    scans = plan["Plans"]
+    scans = db.plan("SELECT * FROM p", "ANALYZE")["Plans"]
     is_([(scan["Async Capable"], scan["Actual Rows"], scan["MongoDB Queries"],
           scan["MongoDB Batches"]) for scan in scans], [(True, ROWS, 1, 3)] * PARTS,
         "EXPLAIN counts rows and batches of each")

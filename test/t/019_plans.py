@@ -82,7 +82,7 @@ def set_up(db):
 
 def total_cost(db, query):
     """Return what the planner takes a query to cost."""
-    return db.value(f"EXPLAIN (FORMAT JSON) {query}")[0]["Plan"]["Total Cost"]
+    return db.plan(query)["Total Cost"]
 
 
 def indexes(db, client):
@@ -190,7 +190,7 @@ def options(db):
 
 def plan_of(db, query):
     """Return the rows and the total cost that the planner expects of a query."""
-    plan = db.value(f"EXPLAIN (FORMAT JSON) {query}")[0]["Plan"]
+    plan = db.plan(query)
     return plan["Plan Rows"], plan["Total Cost"]
 
 
@@ -315,17 +315,10 @@ def fast(db):
            db.explain(query))
 
 
-def nodes(plan):
-    """Return a plan's node and all below it."""
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from nodes(child)
-
-
 def fetched(db, query):
     """Return how many bytes a query fetches."""
-    plan = db.value(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")[0]["Plan"]
-    return sum(node.get("MongoDB Bytes", 0) for node in nodes(plan))
+    return sum(node.get("MongoDB Bytes", 0)
+               for node in plan_nodes(db.plan(query, "ANALYZE")))
 
 
 def small(db):

@@ -116,13 +116,6 @@ PAGES = {
 }
 
 
-def nodes(plan):
-    """Yield a plan's nodes."""
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
-
-
 def explained(connection, query, parameters, options="ANALYZE, BUFFERS, TIMING OFF"):
     """Return a query's plan, carried out as the platform does: for a tenant.
 
@@ -170,7 +163,7 @@ def plans(db, app):
     parameters = sample(db)
     for name, query in SELECTIVE.items():
         plan, read = explained(app, query, parameters)
-        scanned = [node["Relation Name"] for node in nodes(plan)
+        scanned = [node["Relation Name"] for node in plan_nodes(plan)
                    if node["Node Type"] == "Seq Scan" and node["Relation Name"] in filled
                    and node["Actual Loops"]]
         is_(scanned, [], f"{name}: no sequential scan")

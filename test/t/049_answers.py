@@ -6,17 +6,10 @@ from servers.harness import *
 MEMBERS = ["MongoDB Queries", "MongoDB Documents", "MongoDB Answers Reused"]
 
 
-def nodes(plan):
-    """Return a plan's node and all below it."""
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from nodes(child)
-
-
 def use(db, query):
     """Run a query, and return what its foreign node has asked of the server."""
-    plan = db.value(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")[0]["Plan"]
-    node, = [node for node in nodes(plan) if "MongoDB Collection" in node]
+    node, = [node for node in plan_nodes(db.plan(query, "ANALYZE"))
+             if "MongoDB Collection" in node]
     return tuple(node.get(member) for member in MEMBERS)
 
 
