@@ -7,8 +7,9 @@
  * what a statement writes to one table, and sends it; modify_row.c makes
  * documents and updates of rows; modify_insert.c and modify_update.c are given
  * the rows; modify_direct.c, with modify_direct_plan.c and modify_compute.c,
- * and modify_truncate.c need none; and modify_scan.c brings the _id of a row that is going to be written up
- * through the plan.
+ * and modify_truncate.c need none; modify_scan.c brings the _id of a row that is
+ * going to be written up through the plan, and modify_recheck.c looks again at
+ * one that another client has changed.
  *
  *-------------------------------------------------------------------------
  */
@@ -65,6 +66,10 @@ typedef struct PnsModify
 	bool		one_by_one;		/* rows are sent as they come */
 	int64		gone;			/* rows that core has counted, but were not
 								 * found */
+	struct PnsRecheck *recheck; /* NULL: a row that another client has changed
+								 * is an error */
+	TupleTableSlot *changed;	/* the plan's row of the one that was sent
+								 * last, if that was after such a change */
 	struct HTAB *written;		/* rows that were written, NULL where none
 								 * comes twice */
 	MemoryContext written_context;
@@ -133,6 +138,14 @@ extern void pns_modify_begin_update(PnsModify *modify, ModifyTableState *mtstate
 									ResultRelInfo *rinfo);
 extern void pns_modify_watch_rows(ModifyTableState *mtstate);
 extern int64 pns_modify_finish(PnsModify *modify);
+
+/* ---------- modify_recheck.c ---------- */
+
+typedef struct PnsRecheck PnsRecheck;
+
+extern PnsRecheck *pns_recheck_create(ModifyTableState *mtstate, ResultRelInfo *rinfo);
+extern TupleTableSlot *pns_recheck_document(PnsRecheck *recheck, PnsDocument document);
+extern TupleTableSlot *pns_recheck_new_row(const PnsModify *modify, TupleTableSlot *row);
 
 /* ---------- modify_direct_plan.c ---------- */
 

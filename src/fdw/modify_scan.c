@@ -47,7 +47,11 @@ struct PnsIdentity
 	int			id;
 	int			row;
 	int			table;
-	List	   *checked;		/* of CheckedField */
+	List	   *columns;		/* of Integer: columns that the statement
+								 * depends on ... */
+	List	   *checked;		/* ... and, of CheckedField, their fields */
+	PnsDecoder *decoder;		/* of these columns, or of all; made when it
+								 * is asked for */
 };
 
 /* A field that must not change before the row is written. */
@@ -60,6 +64,7 @@ typedef struct CheckedField
 static bool uses_system_columns(PlannerInfo *root, Index rtindex);
 static Var *find_column(List *exprs, AttrNumber attnum);
 static List *checked_columns(const PnsRelation *relation, List *clauses);
+static PnsDecoder *create_decoder(const PnsIdentity *identity, const PnsTable *table);
 static CheckedField *create_field(const PnsTableColumn *column);
 static void append_check(PnsBsonBuilder *builder, const CheckedField *field,
 						 PnsDocument document);
@@ -225,7 +230,8 @@ pns_identity_create(List *description, const PnsTable *table, List **paths)
 	identity->id = intVal(list_nth(description, IDENTITY_ID));
 	identity->row = intVal(list_nth(description, IDENTITY_ROW));
 	identity->table = intVal(list_nth(description, IDENTITY_TABLE));
-	foreach(lc, (List *) list_nth(description, IDENTITY_CHECKED))
+	identity->columns = (List *) list_nth(description, IDENTITY_CHECKED);
+	foreach(lc, identity->columns)
 	{
 		const PnsTableColumn *column = &table->columns[lfirst_int(lc) - 1];
 
@@ -305,6 +311,46 @@ pns_identity_fill(const PnsIdentity *identity, Relation relation, PnsDocument do
 		slot->tts_values[identity->table - 1] = ObjectIdGetDatum(RelationGetRelid(relation));
 		slot->tts_isnull[identity->table - 1] = false;
 	}
+}
+
+/*
+ * pns_identity_read_row fills the values of a row with what the statement asks
+ * for of a document, and the identity that carries what must not change.
+ *
+ * Errors: those of values that do not fit, and of pns_identity_fill.
+ */
+void
+pns_identity_read_row(PnsIdentity *identity, const PnsTable *table, Relation relation,
+					  PnsDocument document, TupleTableSlot *slot)
+{
+	if (identity->decoder == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(identity));
+
+		identity->decoder = create_decoder(identity, table);
+		MemoryContextSwitchTo(old);
+	}
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
+	pns_mongo_decode(identity->decoder, document, slot->tts_values, slot->tts_isnull);
+	pns_identity_fill(identity, relation, document, true, slot);
+}
+
+/*
+ * create_decoder makes what reads the columns of such a row.
+ */
+static PnsDecoder *
+create_decoder(const PnsIdentity *identity, const PnsTable *table)
+{
+	PnsColumn  *columns;
+	int			ncolumns = 0;
+	ListCell   *lc;
+
+	if (identity->row > 0)
+		return pns_modify_create_decoder(table);
+	columns = palloc(sizeof(PnsColumn) * Max(list_length(identity->columns), 1));
+	foreach(lc, identity->columns)
+		columns[ncolumns++] = table->columns[lfirst_int(lc) - 1].codec;
+	return pns_mongo_decoder_create(columns, ncolumns);
 }
 
 /*

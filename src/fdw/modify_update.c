@@ -13,7 +13,9 @@
  * In a transaction a document that was read is there until it is written, or
  * else MongoDB reports a conflict.  Outside of one it may be gone, and is not to
  * be counted; or it has changed, and what was computed of it is not to be
- * written.  Where somebody sees each row (RETURNING, triggers) they are sent one
+ * written: the row is looked at again.  Of several updates in one command the
+ * server does not tell which has found no document, so that there a change is an
+ * error.  Where somebody sees each row (RETURNING, triggers) they are sent one
  * by one there, so that no row is shown that was not written.
  *
  *-------------------------------------------------------------------------
@@ -53,14 +55,18 @@ static void create_written(PnsModify *modify, MemoryContext context);
 static uint32 hash_written(const void *key, Size size);
 static int	match_written(const void *a, const void *b, Size size);
 static bool is_again(PnsModify *modify, bytea *identity);
+static bytea *get_identity(const PnsModify *modify, TupleTableSlot *plan_slot,
+						   PnsDocument *identity);
 static bool take_identity(PnsModify *modify, TupleTableSlot *plan_slot,
 						  PnsDocument *identity);
 static void add_operation(PnsModify *modify, PnsDocument identity, const PnsDocument *update);
 static Bitmapset *changed_columns(const PnsModify *modify, const ResultRelInfo *rinfo,
 								  TupleTableSlot *slot);
 static int64 send_rows(PnsModify *modify);
-static PnsCursor *find_rows(PnsModify *modify);
 static int64 count_gone(PnsModify *modify, int64 missing);
+static PnsCursor *find_rows(PnsModify *modify);
+static void keep_changed(PnsModify *modify);
+static void add_changed(PnsModify *modify, PnsDocument document);
 static void raise_changed(const PnsModify *modify) pg_attribute_noreturn();
 
 /* The nodes of all running statements. */
@@ -105,6 +111,11 @@ pns_modify_begin_update(PnsModify *modify, ModifyTableState *mtstate, ResultRelI
 		modify->one_by_one = true;
 	if (modify->one_by_one)
 		modify->batch_size = 1;
+	if (modify->mode == PNS_MODE_NONE && !modify->compares &&
+		(triggers == NULL || (!triggers->trig_update_after_row &&
+							  !triggers->trig_delete_after_row &&
+							  !triggers->trig_delete_before_row)))
+		modify->recheck = pns_recheck_create(mtstate, rinfo);
 	if (!gives_rows_once(outerPlan(plan)))
 		create_written(modify, mtstate->ps.state->es_query_cxt);
 }
@@ -158,7 +169,8 @@ pnsExecForeignDelete(EState *estate, ResultRelInfo *rinfo, TupleTableSlot *slot,
 	if (rinfo->ri_projectReturning != NULL)
 	{
 		bool		isnull;
-		Datum		row = ExecGetJunkAttribute(plan_slot, modify->old_row, &isnull);
+		Datum		row = ExecGetJunkAttribute(modify->changed != NULL ? modify->changed :
+											   plan_slot, modify->old_row, &isnull);
 
 		ExecStoreHeapTupleDatum(row, slot);
 	}
@@ -394,6 +406,16 @@ is_again(PnsModify *modify, bytea *identity)
 static bool
 take_identity(PnsModify *modify, TupleTableSlot *plan_slot, PnsDocument *identity)
 {
+	return !is_again(modify, get_identity(modify, plan_slot, identity));
+}
+
+/*
+ * get_identity gets the identity of a row of the plan, and the document that it
+ * is.
+ */
+static bytea *
+get_identity(const PnsModify *modify, TupleTableSlot *plan_slot, PnsDocument *identity)
+{
 	bool		isnull;
 	Datum		datum = ExecGetJunkAttribute(plan_slot, modify->identity, &isnull);
 	bytea	   *bytes;
@@ -404,7 +426,7 @@ take_identity(PnsModify *modify, TupleTableSlot *plan_slot, PnsDocument *identit
 	bytes = DatumGetByteaPCopy(datum);
 	identity->data = (const uint8 *) VARDATA_ANY(bytes);
 	identity->size = VARSIZE_ANY_EXHDR(bytes);
-	return !is_again(modify, bytes);
+	return bytes;
 }
 
 /*
@@ -463,21 +485,32 @@ static int64
 send_rows(PnsModify *modify)
 {
 	bool		updates = modify->operation == CMD_UPDATE;
-	int64		sent = list_length(modify->operations);
-	PnsWriteResult result = pns_modify_write(modify, updates ? PNS_WRITE_UPDATE :
-											 PNS_WRITE_DELETE, false);
-	int64		missing = sent - (updates ? result.matched : result.written);
+	int64		gone = 0;
 
-	if (missing > 0 && modify->mode == PNS_MODE_SESSION)
-		raise_changed(modify);
-	if (missing > 0)
-		missing = count_gone(modify, missing);
-	return missing;
+	modify->changed = NULL;
+	for (;;)
+	{
+		int64		sent = list_length(modify->operations);
+		PnsWriteResult result = pns_modify_write(modify, updates ? PNS_WRITE_UPDATE :
+												 PNS_WRITE_DELETE, false);
+		int64		missing = sent - (updates ? result.matched : result.written);
+
+		if (missing <= 0)
+			return gone;
+		if (modify->mode == PNS_MODE_SESSION)
+			raise_changed(modify);
+		if (updates && sent > 1)
+			return gone + count_gone(modify, missing);
+		keep_changed(modify);
+		gone += missing - list_length(modify->operations);
+		if (modify->operations == NIL)
+			return gone;
+	}
 }
 
 /*
- * count_gone finds out what became of rows that were not written: those that
- * are gone need not be, and are counted.
+ * count_gone finds out what became of the updates of several rows, of which some
+ * were not made: those of rows that are gone need not be, and are counted.
  *
  * Errors: 40001 where another one is missing, for it was changed.
  */
@@ -491,12 +524,57 @@ count_gone(PnsModify *modify, int64 missing)
 	while (pns_mongo_cursor_next(cursor, &document))
 		there++;
 	pns_mongo_cursor_close(cursor);
-
-	/* of an update all others are there, of a delete none */
-	if (modify->operation == CMD_UPDATE ?
-		list_length(modify->operations) - there != missing : there > 0)
+	if (list_length(modify->operations) - there != missing)
 		raise_changed(modify);
 	return missing;
+}
+
+/*
+ * keep_changed looks again at what was sent and not written, and keeps back
+ * those rows that the statement selects still.
+ *
+ * Errors: 40001 where the plan does not let that be done.
+ */
+static void
+keep_changed(PnsModify *modify)
+{
+	PnsCursor  *cursor = find_rows(modify);
+	PnsDocument document;
+
+	modify->operations = NIL;
+	modify->bytes = 0;
+	while (pns_mongo_cursor_next(cursor, &document))
+	{
+		MemoryContext old = MemoryContextSwitchTo(modify->context);
+
+		if (modify->recheck == NULL)
+			raise_changed(modify);
+		add_changed(modify, document);
+		MemoryContextSwitchTo(old);
+	}
+	pns_mongo_cursor_close(cursor);
+}
+
+/*
+ * add_changed adds what the statement makes of a document that has changed, if
+ * it selects that.
+ */
+static void
+add_changed(PnsModify *modify, PnsDocument document)
+{
+	TupleTableSlot *row = pns_recheck_document(modify->recheck, document);
+	PnsDocument identity;
+	PnsDocument update;
+
+	if (row == NULL)
+		return;
+	modify->changed = row;
+	(void) get_identity(modify, row, &identity);
+	if (modify->operation == CMD_DELETE)
+		add_operation(modify, identity, NULL);
+	else if (pns_row_make_update(modify->writer, pns_recheck_new_row(modify, row),
+								 modify->columns, identity, &update))
+		add_operation(modify, identity, &update);
 }
 
 /*

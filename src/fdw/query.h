@@ -287,5 +287,8 @@ extern PnsIdentity *pns_identity_create(List *description, const PnsTable *table
 										List **paths);
 extern void pns_identity_fill(const PnsIdentity *identity, Relation relation,
 							  PnsDocument document, bool demands, TupleTableSlot *slot);
+extern void pns_identity_read_row(PnsIdentity *identity, const PnsTable *table,
+								  Relation relation, PnsDocument document,
+								  TupleTableSlot *slot);
 
 #endif							/* PNS_FDW_QUERY_H */
