@@ -73,6 +73,7 @@ static const CodeState code_states[] = {
 	{100, ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN},	/* UnsatisfiableWriteConcern */
 	{13, ERRCODE_INSUFFICIENT_PRIVILEGE},	/* Unauthorized */
 	{9, ERRCODE_SYNTAX_ERROR},	/* FailedToParse */
+	{40, ERRCODE_SYNTAX_ERROR}, /* ConflictingUpdateOperators */
 	{168, ERRCODE_SYNTAX_ERROR},	/* InvalidPipelineOperator */
 	{40324, ERRCODE_SYNTAX_ERROR},	/* unknown pipeline stage */
 	{40415, ERRCODE_SYNTAX_ERROR},	/* unknown field of a command */

@@ -5,13 +5,16 @@
  *
  * An operation may be carried out again after a crash, when its document may
  * already have it.  So it names one document by its _id, and doing it twice is
- * doing it once.
+ * doing it once.  What MongoDB is sure to refuse, whatever the document, is
+ * refused here: the statement can be told, and later nobody is there.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "outbox/private.h"
+
+#include "mb/pg_wchar.h"
 
 /* What MongoDB takes at most; larger ones need not wait to be refused. */
 #define MAX_DOCUMENT_SIZE (16 * 1024 * 1024)
@@ -24,6 +27,14 @@ static const char *const repeatable_operators[] = {
 static PnsDocument required_document(PnsDocument operation, const char *key);
 static PnsBsonValue filter_id(PnsDocument filter);
 static void check_update(PnsDocument operation);
+static void check_replacement(PnsDocument operation, PnsDocument document);
+static void check_paths(PnsDocument operation, PnsDocument update);
+static void check_path(const char *operator, const PnsBsonIterator *member,
+					   const PnsBsonValue *id);
+static bool may_be_same(const PnsBsonValue *a, const PnsBsonValue *b);
+static void refuse_new_id(void) pg_attribute_noreturn();
+static int	compare_paths(const ListCell *a, const ListCell *b);
+static const char *shown(const char *path);
 static void check_array_filters(PnsDocument operation, PnsDocument update);
 static bool is_repeatable(const char *operator);
 static void refuse(const char *why, const char *hint) pg_attribute_noreturn();
@@ -143,7 +154,10 @@ check_update(PnsDocument operation)
 	while (pns_bson_next(&iterator))
 	{
 		if (iterator.key[0] != '$')
+		{
+			check_replacement(operation, pns_bson_value_document(&update));
 			return;
+		}
 		if (!is_repeatable(iterator.key))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -152,6 +166,125 @@ check_update(PnsDocument operation)
 					 errhint("Compute the new value, and use $set.")));
 	}
 	check_array_filters(operation, pns_bson_value_document(&update));
+	check_paths(operation, pns_bson_value_document(&update));
+}
+
+/* check_replacement refuses a document that has another _id than the one whose place it takes. */
+static void
+check_replacement(PnsDocument operation, PnsDocument document)
+{
+	PnsBsonValue id = filter_id(required_document(operation, "q"));
+	PnsBsonValue new;
+
+	if (pns_bson_find(document, "_id", &new) && !may_be_same(&new, &id))
+		refuse_new_id();
+}
+
+/*
+ * check_paths refuses, as MongoDB does, operators without paths (42601), paths
+ * of which a part is empty (42602), which change the _id (0A000), or of which one
+ * is the same as another or leads through it (42601).
+ */
+static void
+check_paths(PnsDocument operation, PnsDocument update)
+{
+	PnsBsonValue id = filter_id(required_document(operation, "q"));
+	PnsBsonIterator operators;
+	PnsBsonIterator members;
+	List	   *paths = NIL;
+
+	pns_bson_iterate(&operators, update);
+	while (pns_bson_next(&operators))
+	{
+		if (operators.value.type != PNS_BSON_DOCUMENT)
+			ereport(ERROR,
+					(errcode(ERRCODE_SYNTAX_ERROR),
+					 errmsg("\"%s\" of an update needs an object of paths", operators.key)));
+		pns_bson_iterate(&members, pns_bson_value_document(&operators.value));
+		while (pns_bson_next(&members))
+		{
+			check_path(operators.key, &members, &id);
+			paths = lappend(paths, (char *) members.key);
+		}
+	}
+	list_sort(paths, compare_paths);
+	for (int i = 1; i < list_length(paths); i++)
+	{
+		const char *upper = (const char *) list_nth(paths, i - 1);
+		const char *path = (const char *) list_nth(paths, i);
+		Size		size = strlen(upper);
+
+		if (strncmp(upper, path, size) == 0 && (path[size] == '\0' || path[size] == '.'))
+			ereport(ERROR,
+					(errcode(ERRCODE_SYNTAX_ERROR),
+					 errmsg("an update cannot change \"%s\" and \"%s\" at once",
+							shown(upper), shown(path))));
+	}
+}
+
+/* check_path refuses a path with an empty part, or one that changes the _id. */
+static void
+check_path(const char *operator, const PnsBsonIterator *member, const PnsBsonValue *id)
+{
+	const char *path = member->key;
+	Size		size = strlen(path);
+
+	if (size == 0 || path[0] == '.' || path[size - 1] == '.' || strstr(path, "..") != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("the path \"%s\" of an update has an empty part",
+						shown(path))));
+	if (strcmp(path, "_id") == 0 &&
+		(strcmp(operator, "$unset") == 0 ||
+		 ((strcmp(operator, "$set") == 0 || strcmp(operator, "$setOnInsert") == 0) &&
+		  !may_be_same(&member->value, id))))
+		refuse_new_id();
+}
+
+/*
+ * may_be_same tells whether an _id may be another one's equal, as numbers of
+ * several types may.
+ */
+static bool
+may_be_same(const PnsBsonValue *a, const PnsBsonValue *b)
+{
+	float8		number;
+
+	if (a->type != b->type)
+		return pns_bson_value_number(a, &number) && pns_bson_value_number(b, &number);
+	return a->size == b->size && memcmp(a->data, b->data, a->size) == 0;
+}
+
+/* refuse_new_id reports an update that would change an _id. */
+static void
+refuse_new_id(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("the _id of a document cannot be changed"),
+			 errhint("Delete the document and insert it anew.")));
+}
+
+/* compare_paths sorts a path right before those that lead through it. */
+static int
+compare_paths(const ListCell *a, const ListCell *b)
+{
+	const char *first = (const char *) lfirst(a);
+	const char *second = (const char *) lfirst(b);
+
+	while (*first != '\0' && *first == *second)
+	{
+		first++;
+		second++;
+	}
+	/* the end comes first, then the dot */
+	if (*first == *second)
+		return 0;
+	if (*first == '\0' || *second == '\0')
+		return *first == '\0' ? -1 : 1;
+	if (*first == '.' || *second == '.')
+		return *first == '.' ? -1 : 1;
+	return (unsigned char) *first < (unsigned char) *second ? -1 : 1;
 }
 
 /*
@@ -186,6 +319,13 @@ check_array_filters(PnsDocument operation, PnsDocument update)
 					   "What the one changes, the other may select the next time. Use an update for each.");
 		}
 	}
+}
+
+/* shown gives a path in the database's encoding. */
+static const char *
+shown(const char *path)
+{
+	return pg_any_to_server(path, strlen(path), PG_UTF8);
 }
 
 /* is_repeatable tells whether an operator changes nothing the second time. */

@@ -4,6 +4,7 @@ Entries are put here as rows, so that each state can be made; that statements pu
 the same ones is tested at the end.
 """
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -29,6 +30,7 @@ class Outbox:
         self.db = db
         self.client = mongo_client(mongo.uri)
         self.collection = self.client.ours.docs
+        self.uri = mongo.uri
         db.mongo_server("m", mongo.uri, transaction_mode="outbox")
 
     def put(self, kind, operation, key, collection="docs", repeated=False, role="CURRENT_ROLE",
@@ -464,6 +466,42 @@ def rights(o):
     o.clear()
 
 
+def refused_by_mongodb(o, docs):
+    """What is sure to be refused when it is applied is refused at once, with the same SQLSTATE."""
+    db = o.db
+    here = {"_id": 1}
+    db.mongo_server("at_once", o.uri, transaction_mode="none")
+    for what, update in (
+            ("a $set of another _id", {"$set": {"_id": 2}}),
+            ("an $unset of the _id", {"$unset": {"_id": 1}}),
+            ("a $setOnInsert of the _id, of another type", {"$setOnInsert": {"_id": "1"}}),
+            ("an empty path", {"$set": {"": 1}}),
+            ("a path with an empty part", {"$set": {"a..b": 1}}),
+            ("a path that ends with a dot", {"$unset": {"a.": 1}}),
+            ("a path beside the same", {"$set": {"a": 1}, "$unset": {"a": 1}}),
+            ("a path beside one through it", {"$set": {"a-b": 1, "a": 1, "a.b": 1}})):
+        errors = []
+        for server in ("at_once", docs.split(",")[0].strip("' ")):
+            try:
+                db.execute(f"SELECT pynomaly.update_document('{server}', 'refused', %s, %s, upsert => true)",
+                           (json.dumps(here), json.dumps(update)))
+                errors.append(None)
+            except psycopg.Error as error:
+                errors.append(error.sqlstate)
+        ok(errors[0] is not None and errors[0] == errors[1], f"{what} is refused: {errors}")
+    throws(lambda: db.execute(f"SELECT pynomaly.update_document({docs}, '{{\"_id\": 1}}', "
+                              "'{\"$set\": 5}')"), "42601", "an operator without paths is refused")
+    throws(lambda: db.execute("SELECT pynomaly.replace_document(%s, 'refused', %s, %s)" % (
+        docs.split(",")[0], "'{\"_id\": 1}'", "'{\"_id\": 2}'")), "0A000", "another _id in a replacement")
+    for update in ({"$set": {"_id": 1, "a": 1, "ab": 2, "a-b": 3}, "$unset": {"b.a": 1, "b.ab": 1}},
+                   {"$setOnInsert": {"_id": 1.0}}):
+        db.execute("BEGIN")
+        db.execute(f"SELECT pynomaly.update_document({docs}, '{{\"_id\": 1}}', %s)",
+                   (json.dumps(update),))
+        ok(True, f"{update} is taken")
+        db.execute("ROLLBACK")
+
+
 def writers(o):
     """What statements put there is one with their transaction."""
     db = o.db
@@ -510,6 +548,7 @@ def writers(o):
              f"insert_document({docs}, jsonb_build_object('_id', 9, 'x', repeat('x', 17000000)))")):
         throws(lambda call=call: db.execute(f"SELECT pynomaly.{call}"), sqlstate,
                f"{what} is refused at once")
+    refused_by_mongodb(o, docs)
     throws(lambda: db.execute(f"SELECT pynomaly.insert_documents({docs}, ARRAY['{{\"_id\": 1}}', "
                               "jsonb_build_object('_id', 9, 'x', repeat('x', 17000000))])"), "54000",
            "and one of several is named", detail="Operation 2 of 2, _id 9.")
