@@ -230,7 +230,7 @@ append_value(PnsBsonBuilder *builder, const char *key, const PnsComputed *comput
 	pns_bson_open_document(builder, "1");
 	pns_bson_open_document(builder, "$toInt");
 	pns_bson_open_array(builder, "$concat");
-	pns_bson_append_cstring(builder, "0", "the document was changed meanwhile; type of its _id: ");
+	pns_bson_append_cstring(builder, "0", PNS_MONGO_CHANGED "; type of its _id: ");
 	pns_bson_open_document(builder, "1");
 	pns_bson_append_cstring(builder, "$type", "$_id");
 	pns_bson_close(builder);

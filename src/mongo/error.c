@@ -116,7 +116,7 @@ static const char *const secret_commands[] = {
 };
 
 static const char *connect_hint(const PnsTransport *transport);
-static int	code_state(int code);
+static int	code_state(int code, const char *message);
 static bool is_transient(const bson_t *reply);
 static int	driver_state(const bson_error_t *error);
 static bool is_lost(int state);
@@ -195,7 +195,7 @@ pns_mongo_throw(PnsConnection *connection, PnsRoute route, const bson_error_t *e
 		state = ERRCODE_PROTOCOL_VIOLATION;
 	else
 		state = error->domain == MONGOC_ERROR_SERVER ?
-			code_state(error->code) : driver_state(error);
+			code_state(error->code, error->message) : driver_state(error);
 	detail = connection->transport.malformed ? pstrdup(MALFORMED) :
 		describe_failure(error, &answer);
 	context = show_command(database, command);
@@ -241,7 +241,7 @@ pns_mongo_describe_write_error(PnsWriteError *error, const PnsWriteBatch *batch,
 	StringInfoData detail;
 
 	error->position = position;
-	error->sqlstate = code_state(code);
+	error->sqlstate = code_state(code, string_of(refusal, "errmsg"));
 	if (position < 0)
 	{
 		error->sqlstate = ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN;
@@ -308,6 +308,7 @@ pns_mongo_check_reply(PnsConnection *connection, PnsDocument reply)
 	PnsBsonValue value;
 	PnsDocument refusal;
 	bool		single;
+	char	   *message;
 	char	   *detail;
 
 	single = pns_bson_find(reply, "writeErrors", &value) && value.type == PNS_BSON_ARRAY;
@@ -326,12 +327,12 @@ pns_mongo_check_reply(PnsConnection *connection, PnsDocument reply)
 		return;
 
 	refusal = pns_bson_value_document(&value);
-	detail = psprintf("MongoDB says: %s (code %d).", string_of(refusal, "errmsg"),
-					  number_of(refusal, "code"));
+	message = string_of(refusal, "errmsg");
+	detail = psprintf("MongoDB says: %s (code %d).", message, number_of(refusal, "code"));
 	if (single)
 		pns_mongo_lose_transaction(connection, detail);
 	ereport(ERROR,
-			(errcode(single ? code_state(number_of(refusal, "code")) :
+			(errcode(single ? code_state(number_of(refusal, "code"), message) :
 					 ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
 			 single ? errmsg("an operation of the MongoDB command failed") :
 			 errmsg("what the MongoDB command has written may not last"),
@@ -401,8 +402,10 @@ connect_hint(const PnsTransport *transport)
 
 /* code_state gives the SQLSTATE of an error that the server reported. */
 static int
-code_state(int code)
+code_state(int code, const char *message)
 {
+	if (strstr(message, PNS_MONGO_CHANGED) != NULL)
+		return ERRCODE_T_R_SERIALIZATION_FAILURE;
 	for (int i = 0; i < lengthof(code_states); i++)
 	{
 		if (code_states[i].code == code)

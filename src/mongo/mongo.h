@@ -510,6 +510,12 @@ typedef struct PnsWriteBatch
 	int			total;			/* before these, and all; 0: these are all */
 } PnsWriteBatch;
 
+/*
+ * An error whose message has these words was provoked by a command of ours that
+ * found a document changed; it becomes 40001.
+ */
+#define PNS_MONGO_CHANGED "the document was changed meanwhile"
+
 /* An operation that failed. */
 typedef struct PnsWriteError
 {

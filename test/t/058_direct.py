@@ -305,6 +305,7 @@ def compute_errors(db, mongo):
     like(plan, r'"\$set" ?: ?\{ ?"n"', "and the pipeline")
     like(db.explain("UPDATE misfits SET n = n + 1", "ANALYZE, COSTS OFF"), "MongoDB Commands: 2", "a check, and one command")
     meanwhile(db, mongo)
+    changed_after_the_check(db)
     db.execute("ALTER FOREIGN TABLE misfits OPTIONS (SET on_mismatch 'null')")
     like(db.explain("UPDATE misfits SET n = length(s)", "ANALYZE, COSTS OFF"), "MongoDB Commands: 1", "no check is needed")
 
@@ -323,6 +324,25 @@ def meanwhile(db, mongo):
             like(str(error), "changed meanwhile", f"{value!r} is refused")
             result = ...
         is_(result, written, f"what the update makes of {value!r}")
+
+
+def changed_after_the_check(db):
+    """What such an error says is worth a retry, in whichever form the server reports it."""
+    message = ("Failed to parse number 'the document was changed meanwhile; type of its _id: int' "
+               "in $convert with no onError value")
+    with ScriptedServer() as server:
+        db.mongo_server("scripted", server.uri, transaction_mode="none")
+        db.foreign_table("changing", "scripted", "_id int, n int", database="x")
+        server.on("aggregate", Batches([]))
+        for answer in (Error(241, "ConversionFailure", message),
+                       Reply({"n": 0, "nModified": 0, "writeErrors": [
+                           {"index": 0, "code": 241, "errmsg": message}]})):
+            server.on("update", answer)
+            throws(lambda: db.execute("UPDATE changing SET n = n + 1"), "40001",
+                   f"a document that comes to be wrong after the check: {type(answer).__name__}")
+        server.on("update", Error(241, "ConversionFailure", "Failed to parse number 'x'"))
+        throws(lambda: db.execute("UPDATE changing SET n = n + 1"), "22P02",
+               "another failure to convert is none")
 
 
 def computed_parameters(db, mongo):
