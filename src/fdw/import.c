@@ -47,6 +47,7 @@ typedef struct ImportColumn
 	char	   *name;
 	char	   *path;			/* NULL: the whole document */
 	const char *type;
+	bool		holds_objectids;	/* as text, and nothing else */
 } ImportColumn;
 
 static void read_options(ImportState *state);
@@ -318,6 +319,8 @@ add_columns(bool flatten, const PnsField *field, const char *prefix, int level,
 	column->path = path;
 	column->name = column_name(path, *columns);
 	column->type = type != NULL ? type : "pg_catalog.jsonb";
+	column->holds_objectids = field->kinds == PNS_KIND_OBJECTID ||
+		(field->kinds == PNS_KIND_ARRAY && field->element_kinds == PNS_KIND_OBJECTID);
 	*columns = lappend(*columns, column);
 }
 
@@ -383,6 +386,7 @@ table_definition(ImportState *state, const char *collection, List *columns)
 	foreach(lc, columns)
 	{
 		ImportColumn *column = (ImportColumn *) lfirst(lc);
+		const char *separator = " OPTIONS (";
 
 		appendStringInfo(&sql, "%s\n  %s %s", foreach_current_index(lc) > 0 ? "," : "",
 						 quote_identifier(column->name), column->type);
@@ -391,7 +395,18 @@ table_definition(ImportState *state, const char *collection, List *columns)
 			appendStringInfoString(&sql, " OPTIONS (document 'true')");
 		else if (strcmp(column->name, column->path) != 0 ||
 				 strcmp(column->name, "__doc") == 0)
-			appendStringInfo(&sql, " OPTIONS (field %s)", quote_literal_cstr(column->path));
+		{
+			appendStringInfo(&sql, " OPTIONS (field %s", quote_literal_cstr(column->path));
+			separator = ", ";
+		}
+		/* what is written shall be of the type that is there */
+		if (column->holds_objectids)
+		{
+			appendStringInfo(&sql, "%sbson_type 'objectId'", separator);
+			separator = ", ";
+		}
+		if (separator[0] == ',')
+			appendStringInfoChar(&sql, ')');
 		/* MongoDB orders strings by their bytes */
 		if (strncmp(column->type, TEXT_TYPE, strlen(TEXT_TYPE)) == 0)
 			appendStringInfoString(&sql, " COLLATE pg_catalog.\"C\"");

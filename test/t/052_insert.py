@@ -104,6 +104,25 @@ def identifiers(db, mongo):
            "a column that cannot show an ObjectId needs a value")
 
 
+def imported(db, mongo):
+    """What is copied between tables as IMPORT FOREIGN SCHEMA makes them keeps its types."""
+    document = {
+        "_id": ObjectId(), "text": "x", "id": ObjectId(), "ids": [ObjectId(), ObjectId()],
+        "sub": {"a.b": ObjectId(), "n": 1}, "long": Int64(5), "int": 1, "double": 2.0,
+        "decimal": Decimal128("1.10"), "bool": True, "date": datetime.datetime(2025, 1, 1),
+        "uuid": Binary(b"0123456789abcdef", 4), "binary": b"ab", "ints": [1, 2],
+        "longs": [Int64(1)], "doubles": [1.0, 2.5], "dates": [datetime.datetime(2025, 1, 1)]}
+    for collection in ("original", "copy"):
+        mongo[collection].insert_one(document)
+    db.execute("CREATE SCHEMA imported; "
+               "IMPORT FOREIGN SCHEMA x LIMIT TO (original, copy) FROM SERVER m INTO imported; "
+               "DELETE FROM imported.copy; INSERT INTO imported.copy SELECT * FROM imported.original")
+    copy = mongo.copy.find_one()
+    is_(copy, document, "a copy by imported tables has the same values")
+    is_({key: type(value) for key, value in copy.items()},
+        {key: type(value) for key, value in document.items()}, "and types")
+
+
 def nested(db, mongo):
     """Paths make documents, and are set in the document column."""
     db.foreign_table(
@@ -247,6 +266,7 @@ for mode in MODES:
         values(db, mongo)
         identifiers(db, mongo)
         nested(db, mongo)
+        imported(db, mongo)
         conflicts(db, mongo, mode)
         errors(db, mongo, mode)
         triggers(db, mongo)
