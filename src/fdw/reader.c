@@ -7,7 +7,8 @@
  * side of a nested loop is run once for each of its rows, and the values
  * repeat.  Such a scan keeps the answers that it had, under the pipelines that
  * they answer, and asks the server nothing twice.  To the statement that is
- * right: its snapshot would not have it see later changes either.
+ * right: its snapshot would not have it see later changes either, though what
+ * it has not asked for yet comes as it is when it asks (see docs/pushdown.md).
  *
  * Answers are kept as the documents that the server sent, in as much memory as
  * a hash table may have (hash_mem); the one that was not used for longest goes

@@ -39,8 +39,9 @@ static const Switch switches[] = {
 	},
 	[PNS_PUSH_CONDITION] = {
 		PREFIX "enable_condition_pushdown",
-		"Sends the conditions of a query to MongoDB.",
-		"Off, PostgreSQL evaluates every condition. The rows are the same."
+		"Sends the conditions on a collection to MongoDB.",
+		"Off, PostgreSQL evaluates them. The conditions by which collections are "
+		"joined follow enable_join_pushdown. The rows are the same."
 	},
 	[PNS_PUSH_EXPRESSION] = {
 		PREFIX "enable_expression_pushdown",
