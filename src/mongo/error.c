@@ -508,23 +508,31 @@ string_of(PnsDocument document, const char *key)
 
 /*
  * append_id says which operation of a batch it is: its position, counted from 1,
- * and the _id that it inserts or looks for.
+ * and the _id that it inserts or looks for.  Where it looks for many documents,
+ * the server does not tell with which it has failed; then it is the condition.
  */
 static void
 append_id(StringInfo out, const PnsWriteBatch *batch, int position)
 {
 	PnsDocument operation = *(PnsDocument *) list_nth(batch->operations, position);
+	PnsBsonValue query;
 	PnsBsonValue value;
+	bool		has_query = batch->kind != PNS_WRITE_INSERT &&
+	pns_bson_find(operation, "q", &query) && query.type == PNS_BSON_DOCUMENT;
 
 	appendStringInfo(out, "Operation %d of %d", batch->before + position + 1,
 					 batch->total > 0 ? batch->total : list_length(batch->operations));
-	if (batch->kind != PNS_WRITE_INSERT &&
-		pns_bson_find(operation, "q", &value) && value.type == PNS_BSON_DOCUMENT)
-		operation = pns_bson_value_document(&value);
+	if (has_query)
+		operation = pns_bson_value_document(&query);
 	if (pns_bson_find(operation, "_id", &value))
 	{
 		appendStringInfoString(out, ", _id ");
 		(void) pns_json_append_value(out, &value, PNS_JSON_SHOWN);
+	}
+	else if (has_query)
+	{
+		appendStringInfoString(out, ", condition ");
+		(void) pns_json_append_value(out, &query, PNS_JSON_SHOWN);
 	}
 	appendStringInfoString(out, ". ");
 }

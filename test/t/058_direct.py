@@ -306,6 +306,7 @@ def compute_errors(db, mongo):
     like(db.explain("UPDATE misfits SET n = n + 1", "ANALYZE, COSTS OFF"), "MongoDB Commands: 2", "a check, and one command")
     meanwhile(db, mongo)
     changed_after_the_check(db)
+    too_large(db, mongo)
     db.execute("ALTER FOREIGN TABLE misfits OPTIONS (SET on_mismatch 'null')")
     like(db.explain("UPDATE misfits SET n = length(s)", "ANALYZE, COSTS OFF"), "MongoDB Commands: 1", "no check is needed")
 
@@ -343,6 +344,17 @@ def changed_after_the_check(db):
         server.on("update", Error(241, "ConversionFailure", "Failed to parse number 'x'"))
         throws(lambda: db.execute("UPDATE changing SET n = n + 1"), "22P02",
                "another failure to convert is none")
+
+
+def too_large(db, mongo):
+    """MongoDB does not tell which of many documents became too large; the error has the condition."""
+    db.foreign_table("growing", "m", "_id int, n int, s text, t text", database="x")
+    mongo.growing.insert_many([{"_id": 1, "n": 1}, {"_id": 2, "n": 2, "s": "x" * 9_000_000}])
+    statement = "UPDATE growing SET t = repeat('y', 9000000) WHERE n > 1"
+    ok(is_direct(db, statement), "an UPDATE that is one command")
+    throws(lambda: db.execute(statement), "54000", "makes a document too large",
+           detail=r'condition \{.*"n".*\}', context='foreign table "growing"')
+    is_(list(mongo.growing.find({"t": {"$exists": True}})), [], "and changes nothing")
 
 
 def computed_parameters(db, mongo):
